@@ -1,0 +1,1 @@
+"""What every service needs around its work: settings, lifecycle, health, metrics, traces, logs, problem details."""

@@ -1,0 +1,88 @@
+"""Every NATS name in one place: streams, subjects, buckets.
+
+Events: `evt.<tenant>.workload.<id>.<type>`; the fence of an append spans `evt.<tenant>.workload.<id>.*`.
+Log batches: `log.<tenant>.<id>`. Both streams republish what they store under `live.`, for readers that follow
+along without a consumer each.
+"""
+
+from typing import Final, NamedTuple
+
+EVENTS_STREAM: Final = "EVENTS"
+LOGS_STREAM: Final = "LOGS"
+DISPATCH_STREAM: Final = "DISPATCH"
+
+ALL_EVENTS: Final = "evt.>"
+ALL_LOGS: Final = "log.>"
+ALL_DISPATCH: Final = "dispatch.>"
+LIVE_PREFIX: Final = "live."
+
+KEYS_BUCKET: Final = "vulcan_keys"
+TENANTS_BUCKET: Final = "vulcan_tenants"
+NODES_BUCKET: Final = "vulcan_nodes"
+LEASES_BUCKET: Final = "vulcan_leases"
+BLOBS_BUCKET: Final = "vulcan_blobs"
+CHECKPOINTS_BUCKET: Final = "vulcan_checkpoints"
+
+HEARTBEATS: Final = "node.heartbeat"
+QUEUE_SNAPSHOT: Final = "queue.snapshot"
+EXPLAIN_REQUEST: Final = "queue.explain"
+
+
+class EventSubject(NamedTuple):
+    """The parts of an event's subject."""
+
+    tenant: str
+    workload_id: str
+    type: str
+
+
+def event(tenant: str, workload_id: str, event_type: str) -> str:
+    """The subject one event is stored under."""
+    return f"evt.{tenant}.workload.{workload_id}.{event_type}"
+
+
+def workload_events(tenant: str, workload_id: str) -> str:
+    """All events of one workload: what the fence of an append spans."""
+    return f"evt.{tenant}.workload.{workload_id}.*"
+
+
+def tenant_events(tenant: str, event_type: str = "*") -> str:
+    """All events of one tenant, or all of one type; `tenant="*"` means every tenant."""
+    return f"evt.{tenant}.workload.*.{event_type}"
+
+
+def parse_event(subject: str) -> EventSubject:
+    """Take an event's subject apart, with or without the `live.` prefix.
+
+    Raises:
+        ValueError: the subject is not an event's.
+    """
+    parts = subject.removeprefix(LIVE_PREFIX).split(".")
+    if len(parts) != 5 or parts[0] != "evt" or parts[2] != "workload":
+        raise ValueError(f"not an event subject: {subject}")
+    return EventSubject(parts[1], parts[3], parts[4])
+
+
+def log(tenant: str, workload_id: str) -> str:
+    """The subject that one workload's log batches are stored under."""
+    return f"log.{tenant}.{workload_id}"
+
+
+def dispatch(node: str) -> str:
+    """The queue of one node."""
+    return f"dispatch.{node}"
+
+
+def live(subject: str) -> str:
+    """Where the server republishes what it stored under `subject`."""
+    return LIVE_PREFIX + subject
+
+
+def source_blob(tenant: str, digest: str) -> str:
+    """The name of an uploaded archive: one copy per tenant and content."""
+    return f"{tenant}/sources/{digest}"
+
+
+def artifact_blob(tenant: str, workload_id: str, name: str) -> str:
+    """The name of a stored artifact."""
+    return f"{tenant}/artifacts/{workload_id}/{name}"

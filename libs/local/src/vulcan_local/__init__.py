@@ -1,0 +1,1 @@
+"""The embedded stack: nats-server, PostgreSQL and the services under one supervisor."""

@@ -1,0 +1,1 @@
+"""Runs JavaScript and TypeScript, each workload in a fresh V8 isolate inside a jailed Deno process."""

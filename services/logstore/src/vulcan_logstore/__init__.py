@@ -1,0 +1,1 @@
+"""Projects events and log lines into Postgres."""

@@ -1,0 +1,1 @@
+"""Decides which waiting workload runs next, where, and says why."""
