@@ -6,7 +6,7 @@ the API refuses unknown fields with `strict.unknown_fields`. Rules that span fie
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from vulcan_contracts.reasons import Reason
 
@@ -80,7 +80,7 @@ class Retry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When to try again: at most `max_attempts` in all, for the reasons in `on`, `backoff_s` after each failure."""
 
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 1
-    on: list[Reason] = [Reason.EXECUTOR_LOST, Reason.BACKEND_ERROR]
+    on: list[Reason] = field(default_factory=lambda: [Reason.EXECUTOR_LOST, Reason.BACKEND_ERROR])
     backoff_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
