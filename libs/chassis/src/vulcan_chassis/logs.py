@@ -1,0 +1,98 @@
+"""Structured logs on stderr: a JSON object a line, or coloured text on a terminal.
+
+Every record carries service, level, time, and where known trace_id, request_id and workload_id; what a task binds with
+`bind` goes with every record of that task and of the tasks it starts. Records of the standard library's logging (of
+uvicorn, nats, asyncio) come out in the same form.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, TextIO, cast
+
+import msgspec
+import structlog
+from opentelemetry import trace
+from structlog.contextvars import bound_contextvars
+from structlog.typing import FilteringBoundLogger, Processor
+
+LogFormat = Literal["auto", "json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_CHATTY = {"uvicorn.error": logging.WARNING, "nats": logging.WARNING, "asyncio": logging.WARNING}
+
+
+def configure(
+    service: str, *, level: LogLevel = "info", log_format: LogFormat = "auto", stream: TextIO | None = None
+) -> None:
+    """Set up logging for this process. `auto` means text if `stream` (stderr) is a terminal."""
+    out = stream or sys.stderr
+    as_text = log_format == "text" or (log_format == "auto" and out.isatty())
+    minimum = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _add_service(service),
+        _add_trace,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    ending: list[Processor]
+    if as_text:
+        ending = [structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="time")]
+    else:
+        ending = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+    structlog.configure(
+        processors=[*shared, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=minimum, force=True)
+    for name, floor in _CHATTY.items():
+        logging.getLogger(name).setLevel(max(minimum, floor))
+    logging.captureWarnings(capture=True)
+
+
+def get(**bound: Any) -> FilteringBoundLogger:
+    """A logger; what is given here goes with its every record."""
+    return cast("FilteringBoundLogger", structlog.get_logger(**bound))
+
+
+def bind(**values: Any) -> AbstractContextManager[Mapping[str, Any]]:
+    """While the block runs, every record of this task carries these values, as in `bind(workload_id=id)`."""
+    return cast("AbstractContextManager[Mapping[str, Any]]", bound_contextvars(**values))
+
+
+def _json(record: Any, **_: Any) -> str:
+    return msgspec.json.encode(record, enc_hook=str).decode("utf-8", "replace")
+
+
+def _add_service(service: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    def add(_logger: Any, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        record["service"] = service
+        return record
+
+    return add
+
+
+def _add_trace(_logger: Any, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        record["trace_id"] = trace.format_trace_id(context.trace_id)
+    return record
+
+
+def _add_logger_name(_logger: Any, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    origin = record.get("_record")
+    if origin is not None:
+        record["logger"] = origin.name
+    return record

@@ -1,0 +1,117 @@
+"""Traces that follow one workload through every service, as W3C traceparent strings.
+
+Spans are recorded and sent (OTLP over HTTP) only where OTEL_EXPORTER_OTLP_ENDPOINT is set. Elsewhere a span costs next
+to nothing and is not recorded, but still has a trace id, so that the logs of all services can be joined on it.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.util.types import Attributes
+
+ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+
+
+class _State:
+    tracer: Tracer | None = None
+
+
+def configure(service: str, version: str, environ: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """Start to record and send spans if an endpoint is configured. Call what this returns to send the rest and stop."""
+    env = os.environ if environ is None else environ
+    if not any(env.get(name) for name in ENDPOINT_VARIABLES):
+        return lambda: None
+    # Imported where needed: the exporter and the SDK cost every process without traces a third of a second.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    resource = Resource.create({"service.name": f"vulcan-{service}", "service.version": version})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _State.tracer = provider.get_tracer("vulcan", version)
+
+    def stop() -> None:
+        _State.tracer = None
+        provider.shutdown()
+
+    return stop
+
+
+def use(tracer: Tracer | None) -> None:
+    """Record spans with this tracer (None: record none), as a test does."""
+    _State.tracer = tracer
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    traceparent: str | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Attributes = None,
+) -> Iterator[Span]:
+    """Run the block in a span: a child of `traceparent` if that is given and valid, else of the current span, else a
+    new trace. An exception marks the span as failed and goes on."""
+    parent = _context(traceparent)
+    if _State.tracer is None:
+        with trace.use_span(_unrecorded(parent), record_exception=False, set_status_on_exception=False) as current:
+            yield current
+        return
+    above = trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
+    with _State.tracer.start_as_current_span(name, context=above, kind=kind, attributes=attributes) as current:
+        yield current
+
+
+def current_traceparent() -> str | None:
+    """The current span as a traceparent, to hand on; None outside of any span."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    flags = context.trace_flags & TraceFlags.SAMPLED
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
+
+
+def current_trace_id() -> str | None:
+    """The current trace's id, 32 hex digits; None outside of any span."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The trace id inside a traceparent; None if that is missing or not valid."""
+    context = _context(traceparent)
+    return trace.format_trace_id(context.trace_id) if context is not None else None
+
+
+def fail(current: Span, message: str) -> None:
+    """Mark a span as failed where no exception does it."""
+    current.set_status(Status(StatusCode.ERROR, message))
+
+
+def _context(traceparent: str | None) -> SpanContext | None:
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if match is None:
+        return None
+    trace_hex, span_hex, flags = match.groups()
+    context = SpanContext(int(trace_hex, 16), int(span_hex, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    return context if context.is_valid else None
+
+
+def _unrecorded(parent: SpanContext | None) -> NonRecordingSpan:
+    above = parent or trace.get_current_span().get_span_context()
+    if above.is_valid:
+        return NonRecordingSpan(
+            SpanContext(above.trace_id, above.span_id, is_remote=False, trace_flags=above.trace_flags)
+        )
+    ids = int.from_bytes(secrets.token_bytes(16)) or 1, int.from_bytes(secrets.token_bytes(8)) or 1
+    return NonRecordingSpan(SpanContext(*ids, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))
