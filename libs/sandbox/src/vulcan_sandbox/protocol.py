@@ -61,9 +61,11 @@ class RunRequest(Struct, frozen=True, kw_only=True):
 class Exit(Struct, frozen=True, kw_only=True):
     """How the code in a sandbox ended, as its backend saw it.
 
-    reason None with exit_code 0 is success. A backend sets `reason` for what only it can tell (out_of_memory, cpu_limit,
-    pids_limit, disk_limit, invalid_source, backend_error); the run loop adds exit_nonzero, signaled, timed_out,
-    output_limit, killed_by_user. `has_result` tells a result of null from none.
+    reason None with exit_code 0 is success. A backend sets `reason` for what only it can tell (out_of_memory,
+    cpu_limit, pids_limit, disk_limit, invalid_source, backend_error); the run loop adds exit_nonzero, signaled, timed_out,
+    output_limit, killed_by_user. An exit with neither code, signal nor reason is a fault of the backend, and so is a
+    signal that the host sent for its own sake: give it `backend_error`. `message` is for the user: an uncaught error's
+    first line, say. `has_result` tells a result of null from none.
     """
 
     exit_code: int | None = None
@@ -89,12 +91,20 @@ class ProducedArtifact(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Its content."""
+        """Its content, from the beginning at every call.
+
+        Raises:
+            BackendFaultError: it cannot be read.
+        """
         ...
 
 
 class OutputSink(Protocol):
-    """Takes what the code prints, in order. Awaiting it is the backpressure: a backend reads no further until it returns."""
+    """Takes what the code prints, in order. Awaiting it is the backpressure: until it returns, a backend reads no more.
+
+    Calls for one stream must follow one another; the two streams may be read by two tasks. Once the run is being ended
+    it swallows what comes, at once, so that a backend can always read to the end.
+    """
 
     async def __call__(self, stream: OutputStream, data: bytes) -> None:
         """Take some bytes; never raises."""
@@ -126,15 +136,29 @@ class Sandbox(Protocol):
         ...
 
     async def kill(self, grace_s: float) -> None:
-        """Ask the code to end, and end it after the grace; `wait` then returns. Harmless when it has ended."""
+        """Ask the code to end, and end it after the grace; `wait` then returns. Harmless when it has ended.
+
+        Called again with a shorter grace (0: at once), the shorter one counts. Before `start` it means that the code
+        shall never run.
+        """
         ...
 
     async def artifacts(self, patterns: list[str]) -> list[ProducedArtifact]:
-        """The files that match, after the end of the code; bounded by the run's disk limit."""
+        """The files that match, after the end of the code and before `close`; bounded by the run's disk limit.
+
+        A pattern is a relative path in which `*` and `?` match within one part and `**` any number of parts. Links are
+        not followed and do not match.
+
+        Raises:
+            BackendFaultError: they cannot be listed.
+        """
         ...
 
     async def close(self) -> None:
-        """Destroy everything the sandbox is made of. Safe to repeat; leaves nothing behind, whatever happened before."""
+        """Destroy everything the sandbox is made of, running or not; after it, nothing of it is left.
+
+        Safe to repeat, and at any point, also while another method waits: that one then returns or raises soon.
+        """
         ...
 
 
@@ -161,6 +185,9 @@ class Backend(Protocol):
 
     async def prepare(self, run: RunRequest, say: Callable[[str], None]) -> Sandbox:
         """Make a sandbox. `say` writes a `system` log line, for what takes long.
+
+        It may be called before the attempt is owned, so that the code of the run must not run in here; and it may be
+        cancelled, after which nothing of the sandbox is left.
 
         Raises:
             RunRefusedError: for a reason that belongs to the user.
