@@ -23,7 +23,7 @@ from msgspec.inspect import (
 
 
 def accepts(kind: Any) -> str:
-    """Describe the values of a type, as in `a whole number from 1 to 5`; a `Meta(description=...)` speaks for itself."""
+    """Describe a type's values, as in `a whole number from 1 to 5`; a `Meta(description=...)` speaks for itself."""
     return _describe(inspect.type_info(kind))
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from vulcan_chassis.health import Health
+from vulcan_chassis.metrics import exposition
 
 JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
@@ -39,7 +40,7 @@ def readyz(health: Health) -> OpsResponse:
 
 def metrics(registry: CollectorRegistry) -> OpsResponse:
     """All metrics in Prometheus' text format."""
-    return OpsResponse(200, METRICS_TYPE, generate_latest(registry))
+    return OpsResponse(200, METRICS_TYPE, exposition(registry))
 
 
 class OpsApp:

@@ -26,6 +26,8 @@ CHECKPOINTS_BUCKET: Final = "vulcan_checkpoints"
 HEARTBEATS: Final = "node.heartbeat"
 QUEUE_SNAPSHOT: Final = "queue.snapshot"
 EXPLAIN_REQUEST: Final = "queue.explain"
+REBUILD_REQUEST: Final = "projection.rebuild"
+REBUILD_STATUS: Final = "projection.status"
 
 
 class EventSubject(NamedTuple):
