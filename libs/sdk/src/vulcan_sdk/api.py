@@ -1,0 +1,232 @@
+"""The calls of the HTTP API: what each sends and what it answers. Without input or output, for both clients."""
+
+import uuid
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from vulcan_contracts.spec import Spec
+from vulcan_contracts.tenants import Tenant
+from vulcan_contracts.views import (
+    DrainRequest,
+    EventPage,
+    KeyRequest,
+    LogPage,
+    NewKey,
+    Stats,
+    TenantRequest,
+    WorkloadPage,
+    WorkloadView,
+)
+from vulcan_sdk.archive import Archive
+from vulcan_sdk.multipart import multipart
+from vulcan_sdk.sse import MEDIA_TYPE as EVENT_STREAM
+from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, Rebuild, TenantList, WhoAmI
+from vulcan_sdk.wire import Call, Params, Request, into, json_body, nothing
+
+WORKLOADS: Final = "/v1/workloads"
+
+
+def new_idempotency_key() -> str:
+    """A key for one submit: repeats after a lost connection find the workload that the first try made."""
+    return f"sdk-{uuid.uuid4().hex}"
+
+
+def workload_path(workload_id: str, *rest: str) -> str:
+    """The path of one workload, or of something under it."""
+    return "/".join((WORKLOADS, *(quote(part, safe="") for part in (workload_id, *rest))))
+
+
+def submit(
+    spec: Spec, archive: Archive | None, *, wait_s: float | None, idempotency_key: str | None
+) -> Call[WorkloadView]:
+    """Submit; `wait_s` None returns at once, otherwise the server answers at the end or after that time."""
+    if archive is None:
+        headers, body = json_body(spec)
+    else:
+        headers, body = multipart(msgspec.json.encode(spec), archive)
+    return Call(
+        request=Request(
+            method="POST",
+            path=f"{WORKLOADS}/async" if wait_s is None else WORKLOADS,
+            params={} if wait_s is None else {"wait": f"{wait_s:g}"},
+            headers=headers | {"idempotency-key": idempotency_key or new_idempotency_key()},
+            body=body,
+        ),
+        decode=into(WorkloadView),
+        patience_s=wait_s or 0.0,
+    )
+
+
+def get(workload_id: str) -> Call[WorkloadView]:
+    """One workload, as the log has it now."""
+    return Call(request=Request(method="GET", path=workload_path(workload_id)), decode=into(WorkloadView))
+
+
+def workloads(
+    *,
+    state: str | None = None,
+    isolation: str | None = None,
+    labels: dict[str, str] | None = None,
+    submitted_after: str | None = None,
+    submitted_before: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[WorkloadPage]:
+    """A page of workloads, newest first; of several labels a workload has all."""
+    params: Params = present(
+        state=state,
+        isolation=isolation,
+        submitted_after=submitted_after,
+        submitted_before=submitted_before,
+        limit=limit,
+        cursor=cursor,
+    )
+    if labels:
+        params["label"] = [f"{name}={value}" for name, value in labels.items()]
+    return Call(request=Request(method="GET", path=WORKLOADS, params=params), decode=into(WorkloadPage))
+
+
+def kill(workload_id: str) -> Call[WorkloadView]:
+    """Kill; repeating it is harmless."""
+    return Call(request=Request(method="POST", path=workload_path(workload_id, "kill")), decode=into(WorkloadView))
+
+
+def delete(workload_id: str) -> Call[None]:
+    """Kill if needed and hide from lists."""
+    return Call(request=Request(method="DELETE", path=workload_path(workload_id)), decode=nothing)
+
+
+def replay(workload_id: str, *, wait_s: float | None, idempotency_key: str | None) -> Call[WorkloadView]:
+    """The same spec again, as a new workload."""
+    return Call(
+        request=Request(
+            method="POST",
+            path=workload_path(workload_id, "replay"),
+            params=present(wait=wait_s),
+            headers={"idempotency-key": idempotency_key or new_idempotency_key()},
+        ),
+        decode=into(WorkloadView),
+        patience_s=wait_s or 0.0,
+    )
+
+
+def logs(
+    workload_id: str,
+    *,
+    after: int | None = None,
+    limit: int | None = None,
+    stream: str | None = None,
+    search: str | None = None,
+) -> Call[LogPage]:
+    """A page of log lines."""
+    params = present(after=after, limit=limit, stream=stream, search=search)
+    return Call(
+        request=Request(method="GET", path=workload_path(workload_id, "logs"), params=params), decode=into(LogPage)
+    )
+
+
+def events(workload_id: str, *, after: int | None = None) -> Call[EventPage]:
+    """A page of a workload's history."""
+    return Call(
+        request=Request(method="GET", path=workload_path(workload_id, "events"), params=present(after=after)),
+        decode=into(EventPage),
+    )
+
+
+def event_stream(path: str, params: Params, position: str | None) -> Request:
+    """The request that opens a stream of server-sent events after `position`."""
+    headers = {"accept": EVENT_STREAM, "cache-control": "no-store"}
+    return Request(
+        method="GET",
+        path=path,
+        params=params,
+        headers=headers | ({} if position is None else {"last-event-id": position}),
+    )
+
+
+def artifacts(workload_id: str) -> Call[ArtifactList]:
+    """The files that a workload left."""
+    return Call(request=Request(method="GET", path=workload_path(workload_id, "artifacts")), decode=into(ArtifactList))
+
+
+def artifact(workload_id: str, name: str) -> Request:
+    """The request for one artifact's bytes."""
+    return Request(method="GET", path=workload_path(workload_id, "artifacts", *name.split("/")))
+
+
+def backends() -> Call[BackendList]:
+    """Which isolations work, where, and what is missing."""
+    return Call(request=Request(method="GET", path="/v1/backends"), decode=into(BackendList))
+
+
+def nodes() -> Call[NodeList]:
+    """The executors."""
+    return Call(request=Request(method="GET", path="/v1/nodes"), decode=into(NodeList))
+
+
+def drain(node: str, *, drain: bool) -> Call[None]:
+    """Give a node no new work, or again."""
+    headers, body = json_body(DrainRequest(drain=drain))
+    path = f"/v1/nodes/{quote(node, safe='')}/drain"
+    return Call(request=Request(method="POST", path=path, headers=headers, body=body), decode=nothing)
+
+
+def stats(*, window_s: float | None = None) -> Call[Stats]:
+    """What each backend did lately."""
+    return Call(request=Request(method="GET", path="/v1/stats", params=present(window_s=window_s)), decode=into(Stats))
+
+
+def create_key(wanted: KeyRequest) -> Call[NewKey]:
+    """A new API key; not repeatable, since each answer shows a secret once."""
+    headers, body = json_body(wanted)
+    request = Request(method="POST", path="/v1/keys", headers=headers, body=body)
+    return Call(request=request, decode=into(NewKey), repeatable=False)
+
+
+def keys() -> Call[KeyList]:
+    """The keys, without their secrets."""
+    return Call(request=Request(method="GET", path="/v1/keys"), decode=into(KeyList))
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    """End a key."""
+    return Call(request=Request(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}"), decode=nothing)
+
+
+def tenants() -> Call[TenantList]:
+    """Every tenant."""
+    return Call(request=Request(method="GET", path="/v1/tenants"), decode=into(TenantList))
+
+
+def tenant(tenant_id: str) -> Call[Tenant]:
+    """One tenant's settings."""
+    return Call(request=Request(method="GET", path=f"/v1/tenants/{quote(tenant_id, safe='')}"), decode=into(Tenant))
+
+
+def put_tenant(tenant_id: str, wanted: TenantRequest) -> Call[Tenant]:
+    """Store a tenant's settings."""
+    headers, body = json_body(wanted)
+    path = f"/v1/tenants/{quote(tenant_id, safe='')}"
+    return Call(request=Request(method="PUT", path=path, headers=headers, body=body), decode=into(Tenant))
+
+
+def whoami() -> Call[WhoAmI]:
+    """Whose key this is."""
+    return Call(request=Request(method="GET", path="/v1/whoami"), decode=into(WhoAmI))
+
+
+def rebuild() -> Call[Rebuild]:
+    """Drop the projections and build them again from the event log."""
+    return Call(request=Request(method="POST", path="/v1/admin/rebuild"), decode=into(Rebuild), repeatable=False)
+
+
+def ready() -> Call[Any]:
+    """Whether the gateway and what it needs are up; answers without a key."""
+    return Call(request=Request(method="GET", path="/readyz"), decode=into(Any))
+
+
+def present(**params: Any) -> Params:
+    """Query parameters without those that are None."""
+    return {name: f"{v:g}" if isinstance(v, float) else str(v) for name, v in params.items() if v is not None}

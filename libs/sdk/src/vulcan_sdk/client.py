@@ -1,0 +1,239 @@
+"""The blocking client."""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+
+from vulcan_contracts.logs import LogLine, Stream
+from vulcan_contracts.outcome import Artifact
+from vulcan_contracts.spec import Isolation, Spec
+from vulcan_contracts.tenants import Quotas, Role, Tenant
+from vulcan_contracts.views import (
+    BackendView,
+    EventPage,
+    EventView,
+    KeyRequest,
+    KeyView,
+    LogPage,
+    NewKey,
+    NodeView,
+    Stats,
+    TenantRequest,
+    WorkloadPage,
+    WorkloadSummary,
+    WorkloadView,
+)
+from vulcan_contracts.workload import State
+from vulcan_sdk import api
+from vulcan_sdk.archive import Archive
+from vulcan_sdk.config import Config, discover
+from vulcan_sdk.retry import RetryPolicy
+from vulcan_sdk.session import Session
+from vulcan_sdk.transport import Transport
+from vulcan_sdk.views import Rebuild, WhoAmI
+from vulcan_sdk.wire import Call
+
+T = TypeVar("T")
+
+
+class Vulcan:
+    """Speaks to one Vulcan. Finds address and key by itself (`config.discover`); close it, or use it in `with`.
+
+    Every method raises ApiError, ConnectError, DeadlineError or ProtocolError, all of them VulcanError.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        retries: RetryPolicy | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config: Config = discover(url, api_key, environ=environ)
+        self._session = Session(base_url=self.config.url, timeout_s=timeout_s, policy=retries or RetryPolicy())
+        self._transport = Transport(self.config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def run(
+        self,
+        spec: Spec,
+        archive: Archive | None = None,
+        *,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+    ) -> WorkloadView:
+        """Submit and wait for the end, at most `timeout_s` (None: as long as it takes)."""
+        flow = self._session.run(spec, archive, idempotency_key=idempotency_key, timeout_s=timeout_s)
+        return self._transport.finish(flow)
+
+    def submit(
+        self,
+        spec: Spec,
+        archive: Archive | None = None,
+        *,
+        idempotency_key: str | None = None,
+        wait_s: float | None = None,
+    ) -> WorkloadView:
+        """Submit; return at once, or let the server wait up to `wait_s` for the end."""
+        return self._call(api.submit(spec, archive, wait_s=wait_s, idempotency_key=idempotency_key))
+
+    def wait(self, workload_id: str, *, timeout_s: float | None = None) -> WorkloadView:
+        """Wait for a workload's end."""
+        return self._transport.finish(self._session.wait(workload_id, timeout_s=timeout_s))
+
+    def get(self, workload_id: str) -> WorkloadView:
+        """One workload as it is now."""
+        return self._call(api.get(workload_id))
+
+    def workloads(
+        self,
+        *,
+        state: State | None = None,
+        isolation: Isolation | None = None,
+        labels: dict[str, str] | None = None,
+        submitted_after: str | None = None,
+        submitted_before: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> WorkloadPage:
+        """A page of workloads, newest first; times are ISO 8601."""
+        return self._call(
+            api.workloads(
+                state=state,
+                isolation=isolation,
+                labels=labels,
+                submitted_after=submitted_after,
+                submitted_before=submitted_before,
+                limit=limit,
+                cursor=cursor,
+            )
+        )
+
+    def iter_workloads(
+        self, *, state: State | None = None, isolation: Isolation | None = None, labels: dict[str, str] | None = None
+    ) -> Iterator[WorkloadSummary]:
+        """Every workload, newest first, page after page."""
+        return self._transport.stream(
+            self._session.pages(
+                lambda cursor: api.workloads(state=state, isolation=isolation, labels=labels, cursor=cursor)
+            )
+        )
+
+    def kill(self, workload_id: str) -> WorkloadView:
+        """Kill; repeating it is harmless."""
+        return self._call(api.kill(workload_id))
+
+    def delete(self, workload_id: str) -> None:
+        """Kill if needed, and hide from lists."""
+        return self._call(api.delete(workload_id))
+
+    def replay(
+        self, workload_id: str, *, wait_s: float | None = None, idempotency_key: str | None = None
+    ) -> WorkloadView:
+        """Run the same spec again, as a new workload that names this one."""
+        return self._call(api.replay(workload_id, wait_s=wait_s, idempotency_key=idempotency_key))
+
+    def logs(
+        self,
+        workload_id: str,
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        stream: Stream | None = None,
+        search: str | None = None,
+    ) -> LogPage:
+        """A page of log lines, those after line `after`."""
+        return self._call(api.logs(workload_id, after=after, limit=limit, stream=stream, search=search))
+
+    def iter_logs(
+        self, workload_id: str, *, after: int = 0, stream: Stream | None = None, search: str | None = None
+    ) -> Iterator[LogLine]:
+        """Every log line that there is now, page after page."""
+        return self._transport.stream(self._session.log_pages(workload_id, after=after, stream=stream, search=search))
+
+    def follow_logs(
+        self, workload_id: str, *, after: int = 0, stream: Stream | None = None, search: str | None = None
+    ) -> Iterator[LogLine]:
+        """Log lines as they come, those there are first, each once, until the workload has ended."""
+        return self._transport.stream(self._session.follow_logs(workload_id, after=after, stream=stream, search=search))
+
+    def events(self, workload_id: str, *, after: int | None = None) -> EventPage:
+        """The history of a workload."""
+        return self._call(api.events(workload_id, after=after))
+
+    def follow_events(self, workload_id: str | None = None, *, after: int | None = None) -> Iterator[EventView]:
+        """The events of a workload until it has ended; without an id those of all the tenant's, for ever."""
+        return self._transport.stream(self._session.follow_events(workload_id, after=after))
+
+    def artifacts(self, workload_id: str) -> list[Artifact]:
+        """The files that a workload left."""
+        return self._call(api.artifacts(workload_id)).items
+
+    def download(self, workload_id: str, name: str) -> Iterator[bytes]:
+        """The bytes of one artifact, as they come."""
+        return self._transport.stream(self._session.download(api.artifact(workload_id, name)))
+
+    def backends(self) -> list[BackendView]:
+        """Which isolations work, where, and what is missing where one does not."""
+        return self._call(api.backends()).items
+
+    def nodes(self) -> list[NodeView]:
+        """The executors."""
+        return self._call(api.nodes()).items
+
+    def drain(self, node: str, *, drain: bool = True) -> None:
+        """Give a node no new work; `drain=False`: again."""
+        return self._call(api.drain(node, drain=drain))
+
+    def stats(self, *, window_s: float | None = None) -> Stats:
+        """What each backend did in the last `window_s` seconds, or ever."""
+        return self._call(api.stats(window_s=window_s))
+
+    def create_key(self, *, role: Role = "writer", name: str = "", tenant: str | None = None) -> NewKey:
+        """A new API key; its secret is in this answer only."""
+        return self._call(api.create_key(KeyRequest(role=role, name=name, tenant=tenant)))
+
+    def keys(self) -> list[KeyView]:
+        """The API keys, without their secrets."""
+        return self._call(api.keys()).items
+
+    def revoke_key(self, key_id: str) -> None:
+        """End a key."""
+        return self._call(api.revoke_key(key_id))
+
+    def tenants(self) -> list[Tenant]:
+        """Every tenant."""
+        return self._call(api.tenants()).items
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """One tenant's settings."""
+        return self._call(api.tenant(tenant_id))
+
+    def put_tenant(
+        self, tenant_id: str, *, quotas: Quotas | None = None, log_retention_days: int | None = None
+    ) -> Tenant:
+        """Store a tenant's settings; what is left out goes back to its default."""
+        wanted = TenantRequest(quotas=quotas or Quotas(), log_retention_days=log_retention_days)
+        return self._call(api.put_tenant(tenant_id, wanted))
+
+    def whoami(self) -> WhoAmI:
+        """Whose key this client carries."""
+        return self._call(api.whoami())
+
+    def rebuild(self) -> Rebuild:
+        """Drop the projections and build them again from the event log."""
+        return self._call(api.rebuild())
+
+    def _call(self, call: Call[T]) -> T:
+        return self._transport.finish(self._session.call(call))
