@@ -1,0 +1,134 @@
+"""The streams and buckets, as they have to be. Every service may make them sure at its start."""
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+from vulcan_contracts import subjects
+from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.errors import ApiError
+from vulcan_eventstore.jetstream import STREAM_NAME_IN_USE, call, nanoseconds
+
+_DAY_S: Final = 86_400
+_KEY_VALUE_BUCKETS: Final = (
+    subjects.KEYS_BUCKET,
+    subjects.TENANTS_BUCKET,
+    subjects.NODES_BUCKET,
+    subjects.LEASES_BUCKET,
+)
+_OBJECT_BUCKETS: Final = (subjects.BLOBS_BUCKET, subjects.CHECKPOINTS_BUCKET)
+
+
+class StreamSettings(Struct, frozen=True, kw_only=True):
+    """How long the streams keep what.
+
+    log_max_age_days has to be at least the longest log retention of any tenant, or a rebuild of the projections loses
+    lines. duplicate_window_s has to be longer than any append is retried.
+    """
+
+    log_max_age_days: float = 31.0
+    duplicate_window_s: float = 120.0
+    dispatch_max_age_s: float = 3600.0
+
+
+def key_value_stream(bucket: str) -> str:
+    """The stream behind a key-value bucket, as every NATS client names it."""
+    return f"KV_{bucket}"
+
+
+def object_stream(bucket: str) -> str:
+    """The stream behind an object bucket, as every NATS client names it."""
+    return f"OBJ_{bucket}"
+
+
+async def ensure_streams(bus: Bus, settings: StreamSettings) -> None:
+    """Make every stream and bucket, or bring it up to the settings. Safe to repeat, and with several starters.
+
+    Raises:
+        EventStoreError: a stream exists and cannot be changed into what it has to be.
+        EventStoreUnavailableError: NATS does not answer.
+    """
+    replicas = bus.settings.replicas
+    for config in (
+        _events(settings),
+        _logs(settings),
+        dispatch_config(settings),
+        *(_key_value(name) for name in _KEY_VALUE_BUCKETS),
+        *(_object_bucket(name) for name in _OBJECT_BUCKETS),
+    ):
+        await ensure_stream(bus, {**config, "num_replicas": replicas})
+
+
+async def ensure_stream(bus: Bus, config: dict[str, Any]) -> None:
+    """Make one stream, or bring it up to its configuration."""
+    name = config["name"]
+    try:
+        await call(bus, f"STREAM.CREATE.{name}", config)
+    except ApiError as error:
+        if error.err_code != STREAM_NAME_IN_USE:
+            raise
+        await call(bus, f"STREAM.UPDATE.{name}", config)
+
+
+def _events(settings: StreamSettings) -> dict[str, Any]:
+    return {
+        **_base(subjects.EVENTS_STREAM, [subjects.ALL_EVENTS]),
+        "duplicate_window": nanoseconds(settings.duplicate_window_s),
+        "republish": {"src": subjects.ALL_EVENTS, "dest": subjects.live(subjects.ALL_EVENTS)},
+        "deny_delete": True,
+    }
+
+
+def _logs(settings: StreamSettings) -> dict[str, Any]:
+    return {
+        **_base(subjects.LOGS_STREAM, [subjects.ALL_LOGS]),
+        "duplicate_window": nanoseconds(settings.duplicate_window_s),
+        "republish": {"src": subjects.ALL_LOGS, "dest": subjects.live(subjects.ALL_LOGS)},
+        "compression": "s2",
+        "max_age": nanoseconds(settings.log_max_age_days * _DAY_S),
+    }
+
+
+def dispatch_config(settings: StreamSettings) -> dict[str, Any]:
+    """DISPATCH, in memory: what it holds is worthless after seconds, and the scheduler offers again."""
+    return {
+        **_base(subjects.DISPATCH_STREAM, [subjects.ALL_DISPATCH]),
+        "storage": "memory",
+        "retention": "workqueue",
+        "max_age": nanoseconds(settings.dispatch_max_age_s),
+        "duplicate_window": nanoseconds(min(settings.duplicate_window_s, settings.dispatch_max_age_s)),
+    }
+
+
+def _key_value(bucket: str) -> dict[str, Any]:
+    config = {
+        **_base(key_value_stream(bucket), [f"$KV.{bucket}.>"]),
+        "max_msgs_per_subject": 1,
+        "discard": "new",
+        "deny_delete": True,
+        "allow_rollup_hdrs": True,
+    }
+    if bucket == subjects.LEASES_BUCKET:
+        config["allow_msg_ttl"] = True
+    return config
+
+
+def _object_bucket(bucket: str) -> dict[str, Any]:
+    return {
+        **_base(object_stream(bucket), [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"]),
+        "discard": "new",
+        "allow_rollup_hdrs": True,
+    }
+
+
+def _base(name: str, stream_subjects: list[str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "subjects": stream_subjects,
+        "storage": "file",
+        "retention": "limits",
+        "allow_direct": True,
+        "max_consumers": -1,
+        "max_msgs": -1,
+        "max_bytes": -1,
+    }

@@ -1,0 +1,204 @@
+"""The log of each workload: read it, and append to it what a command decides.
+
+An append carries the sequence of the workload's last event; the server refuses it if another came first. When the
+outcome is unknown the log itself is asked: the event's own id on it means that it was stored. So a command takes
+effect once, whatever is killed or cut when.
+"""
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from vulcan_contracts import subjects
+from vulcan_contracts.commands import Command, Submit
+from vulcan_contracts.errors import DomainError
+from vulcan_contracts.events import Recorded, decode_envelope
+from vulcan_contracts.workload import fold
+from vulcan_eventstore import jetstream, metrics
+from vulcan_eventstore.backoff import Backoff, patiently
+from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.errors import EventStoreUnavailableError, StaleWriteError
+from vulcan_eventstore.jetstream import Stored
+from vulcan_eventstore.proposal import Executed, Proposal, Tracked
+from vulcan_eventstore.traces import TRACEPARENT
+
+__all__ = ["EventLog", "Executed", "Tracked", "WorkloadLog"]
+
+_PAGE: Final = 1000
+
+
+class EventLog(Protocol):
+    """What `WorkloadLog` and `MemoryWorkloadLog` both are."""
+
+    async def load(self, tenant: str, workload_id: str) -> Tracked | None:
+        """The workload as the log has it now; None if it was never submitted."""
+        ...
+
+    async def history(self, tenant: str, workload_id: str) -> list[Recorded]:
+        """Every event of the workload, oldest first."""
+        ...
+
+    async def execute(
+        self,
+        tenant: str,
+        workload_id: str,
+        command: Command,
+        *,
+        actor: str,
+        known: Tracked | None = None,
+        deadline_s: float = 10.0,
+    ) -> Executed:
+        """Decide the command on the current state and append what it causes.
+
+        Args:
+            tenant: whose workload it is.
+            workload_id: which one.
+            command: what is asked.
+            actor: who asks, as events say it.
+            known: a state that the caller has at hand; saves the read when it is current, and is harmless when not.
+            deadline_s: how long to try while NATS is away or others write in between.
+
+        Raises:
+            DomainError: the current state does not allow it.
+            EventStoreUnavailableError: not done by the deadline; it may have been or not, and a repeat is safe.
+        """
+        ...
+
+
+class WorkloadLog:
+    """The log of every workload, on JetStream."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def load(self, tenant: str, workload_id: str) -> Tracked | None:
+        """The workload as the log has it now; None if it was never submitted. Strongly consistent.
+
+        Raises:
+            EventStoreUnavailableError: NATS does not answer.
+        """
+        return _tracked(await self.history(tenant, workload_id))
+
+    async def history(self, tenant: str, workload_id: str) -> list[Recorded]:
+        """Every event of the workload, oldest first. Strongly consistent.
+
+        Raises:
+            EventStoreUnavailableError: NATS does not answer.
+        """
+        fence = subjects.workload_events(tenant, workload_id)
+        if self._bus.settings.replicas == 1:
+            return await self._read(fence)
+        newest = await jetstream.leader_last(self._bus, subjects.EVENTS_STREAM, fence)
+        if newest is None:
+            return []
+        backoff = Backoff()
+        try:
+            async with asyncio.timeout(self._bus.settings.request_timeout_s):
+                while True:
+                    events = await self._read(fence)
+                    if events and events[-1].seq >= newest.seq:
+                        return events
+                    await backoff.pause()  # a replica answered that has yet to catch up with its leader
+        except TimeoutError:
+            raise EventStoreUnavailableError("no replica has the workload's newest event") from None
+
+    async def _read(self, fence: str) -> list[Recorded]:
+        # The last event of each type is one index look-up per type, four times as fast as a search for the next event
+        # of the workload. Most workloads have each type once; the version of the last one tells.
+        stored = await jetstream.direct_last_of_each(self._bus, subjects.EVENTS_STREAM, fence)
+        events = [_recorded(each) for each in stored]
+        if not events or events[-1].envelope.version == len(events):
+            return events
+        return await self._read_from(fence, events[0].seq)
+
+    async def _read_from(self, fence: str, seq: int) -> list[Recorded]:
+        events: list[Recorded] = []
+        while True:
+            page = await jetstream.direct_many(self._bus, subjects.EVENTS_STREAM, fence, from_seq=seq, limit=_PAGE)
+            events += [_recorded(each) for each in page]
+            if not page or page[-1].headers.get("Nats-Num-Pending") == "0":
+                return events
+            seq = page[-1].seq + 1
+
+    async def execute(
+        self,
+        tenant: str,
+        workload_id: str,
+        command: Command,
+        *,
+        actor: str,
+        known: Tracked | None = None,
+        deadline_s: float = 10.0,
+    ) -> Executed:
+        """See `EventLog.execute`."""
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._execute(tenant, workload_id, command, actor, known)
+        except TimeoutError:
+            raise EventStoreUnavailableError(f"{workload_id}: not on the log within {deadline_s:g} s") from None
+        finally:
+            metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
+
+    async def _execute(
+        self, tenant: str, workload_id: str, command: Command, actor: str, known: Tracked | None
+    ) -> Executed:
+        # A first submit needs no read: that there is nothing yet is what the fence checks.
+        current = known is None and not isinstance(command, Submit)
+        if current:
+            known = _tracked(await self._history_patiently(tenant, workload_id))
+        backoff = Backoff()
+        while True:
+            try:
+                proposal = Proposal.of(known, command, tenant=tenant, workload_id=workload_id, actor=actor)
+            except DomainError:
+                if current:
+                    raise
+                proposal = None
+            if proposal is None:
+                if current and known is not None:
+                    return Executed(known, None)
+                known, current = _tracked(await self._history_patiently(tenant, workload_id)), True
+                continue
+            seq = await self._append(proposal, subjects.workload_events(tenant, workload_id))
+            if seq is not None:
+                return proposal.at(seq)
+            events = await self._history_patiently(tenant, workload_id)
+            known, current = _tracked(events), True
+            mine = next((event for event in events if event.envelope.id == proposal.envelope.id), None)
+            if mine is not None and known is not None:
+                return Executed(known, mine)
+            metrics.FENCE_CONFLICTS.inc()
+            await backoff.pause()
+
+    async def _append(self, proposal: Proposal, fence: str) -> int | None:
+        """The event's sequence once it is stored; None when the log has moved on, perhaps by this very event."""
+        headers = {
+            jetstream.MSG_ID: proposal.envelope.id,
+            jetstream.EXPECTED_SEQ: str(proposal.expected_seq),
+            jetstream.EXPECTED_SEQ_SUBJECT: fence,
+        }
+        if proposal.envelope.traceparent is not None:
+            headers[TRACEPARENT] = proposal.envelope.traceparent
+        # Where the outcome is unknown: the same id on the same fence again is stored only if the first time was not.
+        try:
+            ack = await patiently(
+                self._bus,
+                "append",
+                lambda: jetstream.publish(self._bus, proposal.subject, proposal.payload, headers=headers),
+            )
+        except StaleWriteError:
+            return None
+        return ack.seq
+
+    async def _history_patiently(self, tenant: str, workload_id: str) -> list[Recorded]:
+        return await patiently(self._bus, "load", lambda: self.history(tenant, workload_id))
+
+
+def _recorded(stored: Stored) -> Recorded:
+    return Recorded(seq=stored.seq, envelope=decode_envelope(stored.data))
+
+
+def _tracked(events: list[Recorded]) -> Tracked | None:
+    state = fold(events)
+    return None if state is None else Tracked(state, events[-1].seq)
