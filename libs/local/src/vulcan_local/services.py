@@ -1,0 +1,56 @@
+"""Vulcan's own services as the supervisor runs them."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from vulcan_local.ports import HOST, free_port
+from vulcan_local.probes import HttpProbe
+from vulcan_local.service import Service, StopStep
+
+STOP_ORDER: Final = ("gateway", "executor-v8", "scheduler", "logstore", "postgres", "nats")
+"""No new work; running work ends; the end is written down; then the ground under it all."""
+
+_WORKERS: Final = {
+    "logstore": "vulcan_logstore",
+    "scheduler": "vulcan_scheduler",
+    "executor-v8": "vulcan_executor_v8",
+}
+_GATEWAY: Final = "vulcan_gateway"
+_GRACE_S: Final = 5.0
+_CLIENT_ONLY: Final = ("VULCAN_API_KEY", "VULCAN_API_KEY_FILE", "VULCAN_URL")
+
+
+class PlatformServices:
+    """Builds the services; all share an environment, a way to be asked and a way to be stopped."""
+
+    def __init__(
+        self, environ: Mapping[str, str], probe: HttpProbe, *, ready_timeout_s: float, stop_timeout_s: float
+    ) -> None:
+        self._environ = {name: value for name, value in environ.items() if name not in _CLIENT_ONLY}
+        self._probe = probe
+        self._ready_timeout_s = ready_timeout_s
+        self._stop = [StopStep(signal=signal.SIGTERM, timeout_s=stop_timeout_s + _GRACE_S)]
+
+    def workers(self) -> list[Service]:
+        """Everything behind the gateway, with a free port each for health and metrics."""
+        found = []
+        for name, module in _WORKERS.items():
+            address = f"{HOST}:{free_port()}"
+            found.append(self._service(name, module, f"http://{address}", {"VULCAN_OPS_LISTEN": address}))
+        return found
+
+    def gateway(self, url: str) -> Service:
+        """The gateway, which clients reach at `url`."""
+        return self._service("gateway", _GATEWAY, url, {})
+
+    def _service(self, name: str, module: str, url: str, extra: Mapping[str, str]) -> Service:
+        return Service(
+            name=name,
+            argv=[sys.executable, "-P", "-m", module],
+            env={**self._environ, **extra},
+            probe=self._probe.of(url),
+            ready_timeout_s=self._ready_timeout_s,
+            stop=self._stop,
+        )
