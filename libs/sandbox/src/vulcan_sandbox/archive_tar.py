@@ -33,8 +33,6 @@ def tar_entries(path: Path, limits: ArchiveLimits) -> Iterator[ArchiveEntry]:
                         raise ArchiveRefusedError(f"The archive holds more than {limits.max_entries} entries.")
                     _check_kind(member)
                     yield _entry(archive, member, metered, limits)
-                    # tarfile keeps every member for its lookups by name; a stream has no use for them.
-                    archive.members.clear()
                     metered.allow(_HEADER_BYTES)
         except gzip.BadGzipFile as error:
             raise ArchiveRefusedError(f"The archive is broken: {error}") from error

@@ -62,10 +62,10 @@ class Exit(Struct, frozen=True, kw_only=True):
     """How the code in a sandbox ended, as its backend saw it.
 
     reason None with exit_code 0 is success. A backend sets `reason` for what only it can tell (out_of_memory,
-    cpu_limit, pids_limit, disk_limit, invalid_source, backend_error); the run loop adds exit_nonzero, signaled, timed_out,
-    output_limit, killed_by_user. An exit with neither code, signal nor reason is a fault of the backend, and so is a
-    signal that the host sent for its own sake: give it `backend_error`. `message` is for the user: an uncaught error's
-    first line, say. `has_result` tells a result of null from none.
+    cpu_limit, pids_limit, disk_limit, invalid_source, backend_error); the run loop adds exit_nonzero, signaled,
+    timed_out, output_limit, killed_by_user. An exit with neither code, signal nor reason is a fault of the backend,
+    and so is a signal that the host sent for its own sake: give it `backend_error`. `message` is for the user: an
+    uncaught error's first line, say. `has_result` tells a result of null from none.
     """
 
     exit_code: int | None = None

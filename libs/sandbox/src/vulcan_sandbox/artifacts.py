@@ -1,0 +1,87 @@
+"""From the files that a run left to stored artifacts: safe names, bounded number and size, streamed."""
+
+import mimetypes
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from vulcan_contracts import subjects
+from vulcan_contracts.outcome import Artifact
+from vulcan_contracts.paths import path_problem
+from vulcan_contracts.reasons import Reason
+from vulcan_sandbox.protocol import BackendFaultError, ProducedArtifact, RunRefusedError
+
+_MIB: Final = 1_048_576
+_UNKNOWN_TYPE: Final = "application/octet-stream"
+
+
+class StoredBlob(Protocol):
+    """What a blob store says of what it took."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Its digest, in hex."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Where artifacts go."""
+
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> StoredBlob:
+        """Store a blob under a name, in place of what was there."""
+        ...
+
+
+class ArtifactLimits(Struct, frozen=True, kw_only=True):
+    """How many artifacts a run may leave, and how large they may be together."""
+
+    max_count: int
+    max_mb: int
+
+
+async def store(
+    produced: list[ProducedArtifact], *, tenant: str, workload_id: str, blobs: BlobStore, limits: ArtifactLimits
+) -> list[Artifact]:
+    """Store every artifact, in the order of their names.
+
+    Raises:
+        RunRefusedError: there are too many, or too much of them (`disk_limit`).
+        BackendFaultError: the backend gave a name that is not safe, or one twice, or could not read one.
+        EventStoreError: the store did not take it.
+    """
+    if len(produced) > limits.max_count:
+        message = f"The run left {len(produced)} artifacts; at most {limits.max_count} are kept."
+        raise RunRefusedError(Reason.DISK_LIMIT, message)
+    budget = _Budget(limits.max_mb)
+    stored: list[Artifact] = []
+    names: set[str] = set()
+    for artifact in sorted(produced, key=lambda one: one.name):
+        name = artifact.name
+        if path_problem(name) is not None or name in names:
+            raise BackendFaultError(f"The backend named an artifact {name[:120]!a}, which cannot be.")
+        names.add(name)
+        blob = await blobs.put(subjects.artifact_blob(tenant, workload_id, name), budget.spend(artifact))
+        media_type, encoding = mimetypes.guess_type(name)
+        kind = media_type if media_type is not None and encoding is None else _UNKNOWN_TYPE
+        stored.append(Artifact(name=name, size_bytes=blob.size_bytes, sha256=blob.sha256, media_type=kind))
+    return stored
+
+
+class _Budget:
+    def __init__(self, max_mb: int) -> None:
+        self._max_mb = max_mb
+        self._left = max_mb * _MIB
+
+    async def spend(self, artifact: ProducedArtifact) -> AsyncIterator[bytes]:
+        async for chunk in artifact.chunks():
+            self._left -= len(chunk)
+            if self._left < 0:
+                message = f"The artifacts are larger than the disk limit of {self._max_mb} MiB, at {artifact.name!a}."
+                raise RunRefusedError(Reason.DISK_LIMIT, message)
+            yield chunk

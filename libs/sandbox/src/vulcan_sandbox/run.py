@@ -1,0 +1,339 @@
+"""One attempt of one workload, from its claim to its end.
+
+What holds, wherever this process is killed:
+- before `started` is acknowledged, no code of the user runs, and the scheduler gives the attempt away again;
+- after it, the attempt is this incarnation's alone. If the process dies, its heartbeats stop, the scheduler seals the
+  log and ends the attempt; what this process still writes then bounces off the log;
+- the end is appended only after the last line is acknowledged, and says how many there are;
+- the sandbox is closed whatever happened; one without its executor is destroyed by the next one's `recover`.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from vulcan_chassis import logs, tracing
+from vulcan_contracts.outcome import Artifact, Outcome, RunClock, Usage
+from vulcan_contracts.spec import ImageSource
+from vulcan_contracts.workload import Workload
+from vulcan_eventstore.errors import BusClosedError, EventStoreError, EventStoreUnavailableError, LogFencedError
+from vulcan_sandbox import artifacts
+from vulcan_sandbox.attempt import Attempt, LostTouchError
+from vulcan_sandbox.ending import Cut, Limits, judge
+from vulcan_sandbox.interrupts import Interrupts, stop_task
+from vulcan_sandbox.metrics import RunMetrics
+from vulcan_sandbox.protocol import Backend, BackendFaultError, Exit, RunRefusedError, RunRequest, Sandbox
+from vulcan_sandbox.run_log import LineWriter, RunLog
+from vulcan_sandbox.running import RunningCode
+from vulcan_sandbox.settings import ExecutorSettings
+from vulcan_sandbox.source import BlobSource, source_tree
+
+_PAUSE_S: Final = 0.5
+_CLOSE_ANYWAY_S: Final = 1.0
+
+
+class Blobs(BlobSource, artifacts.BlobStore, Protocol):
+    """Uploaded archives, and artifacts."""
+
+
+class LogDoor(Protocol):
+    """Where a run's log is opened, and read back when writing it failed."""
+
+    async def open(self, workload: Workload) -> LineWriter:
+        """A writer for the workload's present attempt."""
+        ...
+
+    async def last_line(self, workload: Workload) -> int:
+        """The number of the last line that is stored."""
+        ...
+
+
+class Host(Struct, frozen=True, kw_only=True):
+    """What every run of an executor works with."""
+
+    backend: Backend
+    blobs: Blobs
+    log_door: LogDoor
+    settings: ExecutorSettings
+    metrics: RunMetrics
+
+
+class Run:
+    """One attempt while this executor has it. Made inside the event loop; `execute` once."""
+
+    def __init__(
+        self, attempt: Attempt, host: Host, *, claimed_at: float, release_claim: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.attempt = attempt
+        self.started = False
+        self._host = host
+        self._settings = host.settings
+        self._workload = attempt.workload
+        self._spec = attempt.workload.spec
+        self._claimed_at = claimed_at
+        self._release_claim = release_claim
+        self._interrupts = Interrupts()
+        self._code: RunningCode | None = None
+        self._log = RunLog(
+            output_mb=self._spec.resources.output_mb,
+            max_line_bytes=host.settings.max_line_bytes,
+            stall_s=host.settings.stall_s,
+            on_cut=self._interrupts.end,
+            on_broken=self._log_broke,
+        )
+
+    def interrupt(self, cut: Cut) -> None:
+        """End it, at whatever point it is; too late once its code has ended."""
+        self._interrupts.end(cut)
+
+    def drop(self) -> None:
+        """End it without an event: the log says that it is not ours any more."""
+        self._interrupts.drop()
+
+    async def execute(self) -> None:
+        """Do all of it. Returns when the sandbox is gone and the log has the end, or the attempt is another's.
+
+        Raises:
+            LostTouchError: the event log was away for too long.
+        """
+        attributes: dict[str, str | int] = {
+            "vulcan.workload": self._workload.id,
+            "vulcan.attempt": self._workload.attempt,
+        }
+        with (
+            logs.bind(workload_id=self._workload.id, attempt=self._workload.attempt),
+            tracing.span("attempt", traceparent=self._workload.traceparent, attributes=attributes),
+        ):
+            preparing = asyncio.create_task(self._prepare(), name=f"prepare {self._workload.id}")
+            ending: asyncio.Task[bool] | None = None
+            try:
+                if not await self._take(preparing):
+                    self._host.metrics.dropped("claimed")
+                    return
+                outcome = await self._live(preparing)
+                if outcome is None:
+                    logs.get().warning("attempt dropped, another has it")
+                    self._host.metrics.dropped("running")
+                    return
+                ending = asyncio.create_task(self._end(outcome), name=f"end {self._workload.id}")
+                # The end first, for who waits for it; but an event log that is away must not keep a sandbox alive.
+                await asyncio.wait({ending}, timeout=_CLOSE_ANYWAY_S)
+            except asyncio.CancelledError:
+                if ending is not None:
+                    ending.cancel()
+                raise
+            finally:
+                await self._destroy(preparing)
+                if ending is not None:
+                    await ending
+
+    async def _prepare(self) -> Sandbox:
+        limit_s = self._settings.prepare_timeout_s
+        source = source_tree(self._spec, self._workload.tenant, self._host.blobs, self._settings)
+        request = RunRequest(
+            workload_id=self._workload.id,
+            tenant=self._workload.tenant,
+            attempt=self._workload.attempt,
+            spec=self._spec,
+            source=source,
+        )
+        with tracing.span("sandbox.prepare"):
+            try:
+                async with asyncio.timeout(limit_s):
+                    return await self._host.backend.prepare(request, self._log.say)
+            except TimeoutError as error:
+                raise BackendFaultError(f"No sandbox was ready within {limit_s:g} s.") from error
+
+    async def _take(self, preparing: "asyncio.Task[Sandbox]") -> bool:
+        """Make the attempt ours, while the sandbox is being prepared."""
+        if isinstance(self._spec.source, ImageSource):
+            await self._interrupts.wait_with(preparing, timeout_s=self._settings.image_wait_s)
+        if self._interrupts.raised:
+            return False  # nothing has happened yet; the scheduler gives it to another node
+        sandbox = _result(preparing)
+        with tracing.span("attempt.start"):
+            self.started = await self.attempt.start(None if sandbox is None else sandbox.image_digest)
+        # From here on the event log says whose it is; the claim would only be delivered again.
+        await self._release_claim()
+        return self.started
+
+    async def _live(self, preparing: "asyncio.Task[Sandbox]") -> Outcome | None:
+        """From `started` to everything but the end; None if the attempt was taken from us."""
+        seen: Exit | None = None
+        fault: Exception | None = None
+        stored: list[Artifact] = []
+        not_stored: Exception | None = None
+        saying = asyncio.create_task(self._log.keep_saying(), name=f"say {self._workload.id}")
+        try:
+            try:
+                self._log.attach(await self._host.log_door.open(self._workload))
+                await self._interrupts.wait_with(preparing)
+                if preparing.done() and not self._interrupts.raised:
+                    seen = await self._run_code(preparing.result())
+            except LogFencedError:
+                return None
+            except (LostTouchError, BusClosedError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a backend raises ends this run, not the executor
+                fault = self._told(error)
+            if seen is not None and not self._interrupts.dropped:
+                stored, not_stored = await self._keep_artifacts(preparing.result())
+        finally:
+            await stop_task(saying, self._settings.close_timeout_s)
+        last_line = await self._close_log()
+        if last_line is None or self._interrupts.dropped:
+            return None
+        return self._outcome(seen, fault or self._interrupts.fault, stored, not_stored, last_line)
+
+    async def _run_code(self, sandbox: Sandbox) -> Exit | None:
+        self._code = RunningCode(sandbox, self._spec, self._log, self._interrupts, self._settings)
+        with tracing.span("sandbox.run"):
+            return await self._code.run()
+
+    async def _keep_artifacts(self, sandbox: Sandbox) -> tuple[list[Artifact], Exception | None]:
+        """What the run left behind; if it cannot be kept, why."""
+        if not self._spec.artifacts:
+            return [], None
+        limit_s = self._settings.artifact_timeout_s
+        limits = artifacts.ArtifactLimits(max_count=self._settings.max_artifacts, max_mb=self._spec.resources.disk_mb)
+        try:
+            async with asyncio.timeout(limit_s):
+                produced = await sandbox.artifacts(self._spec.artifacts)
+                while produced:
+                    try:
+                        if await self.attempt.standing() == "gone":
+                            self._interrupts.drop()
+                            return [], None
+                        stored = await artifacts.store(
+                            produced,
+                            tenant=self._workload.tenant,
+                            workload_id=self._workload.id,
+                            blobs=self._host.blobs,
+                            limits=limits,
+                        )
+                    except BusClosedError:
+                        raise
+                    except EventStoreUnavailableError:
+                        await asyncio.sleep(_PAUSE_S)
+                    else:
+                        return stored, None
+        except TimeoutError:
+            return [], BackendFaultError(f"The artifacts could not be stored within {limit_s:g} s.")
+        except (RunRefusedError, BackendFaultError, EventStoreError) as error:
+            return [], self._told(error)
+        return [], None
+
+    async def _close_log(self) -> int | None:
+        """The number of the workload's last line; None if the log is another's."""
+        try:
+            if self._log.attached:
+                return await self._log.finish()
+        except LogFencedError:
+            return None
+        except BusClosedError:
+            raise
+        except EventStoreUnavailableError as error:
+            self._log_broke(error)
+        # What reached the log is the log: the scheduler's seal too, but then our end is refused or is the only one.
+        give_up = time.monotonic() + self._settings.end_deadline_s
+        while True:
+            try:
+                return await self._host.log_door.last_line(self._workload)
+            except BusClosedError:
+                raise
+            except EventStoreUnavailableError as error:
+                if time.monotonic() > give_up:
+                    raise LostTouchError("the log was away for too long") from error
+                await asyncio.sleep(_PAUSE_S)
+
+    def _log_broke(self, error: EventStoreError) -> None:
+        if isinstance(error, LogFencedError):
+            self._interrupts.drop()
+        else:
+            logs.get().error("log lines lost", error=str(error))
+            self._interrupts.fail(BackendFaultError("Its output could not be stored: the log was away."))
+
+    def _told(self, error: Exception) -> Exception:
+        if isinstance(error, RunRefusedError):
+            logs.get().info("run refused", reason=error.reason, why=str(error))
+        elif isinstance(error, BackendFaultError):
+            logs.get().error("backend fault", error=str(error), exc_info=error)
+        else:
+            logs.get().error("unexpected error in a run", exc_info=error)
+        return error
+
+    def _outcome(
+        self,
+        seen: Exit | None,
+        fault: Exception | None,
+        stored: list[Artifact],
+        not_stored: Exception | None,
+        last_line: int,
+    ) -> Outcome:
+        limits = Limits(result_bytes=self._settings.max_result_bytes, message_bytes=self._settings.max_message_bytes)
+        verdict = judge(seen=seen, cut=self._interrupts.cut, fault=fault, limits=limits)
+        if verdict.reason is None and not_stored is not None:
+            verdict = judge(seen=seen, cut=None, fault=not_stored, limits=limits)
+        clock = self._clock()
+        usage = seen.usage if seen is not None else Usage()
+        return Outcome(
+            reason=verdict.reason,
+            message=verdict.message,
+            exit_code=verdict.exit_code,
+            signal=verdict.signal,
+            result=verdict.result,
+            artifacts=stored,
+            usage=msgspec.structs.replace(
+                usage, wall_ms=usage.wall_ms or clock.run_ms, output_bytes=self._log.output_bytes
+            ),
+            clock=clock,
+            last_line=last_line,
+        )
+
+    def _clock(self) -> RunClock:
+        if self._code is None:
+            return RunClock(prepare_ms=_ms(time.monotonic() - self._claimed_at))
+        first = self._log.first_output_at
+        return RunClock(
+            prepare_ms=_ms(self._code.started_at - self._claimed_at),
+            first_output_ms=None if first is None else _ms(first - self._code.started_at),
+            run_ms=_ms(self._code.ended_at - self._code.started_at),
+        )
+
+    async def _end(self, outcome: Outcome) -> bool:
+        with tracing.span("attempt.end", attributes={"vulcan.reason": outcome.reason or "none"}):
+            appended = await self.attempt.end(outcome)
+        if appended:
+            self._host.metrics.ended(outcome.reason, outcome.clock)
+        else:
+            self._host.metrics.dropped("running")
+        return appended
+
+    async def _destroy(self, preparing: "asyncio.Task[Sandbox]") -> None:
+        if not await stop_task(preparing, self._settings.close_timeout_s):
+            logs.get().error("preparing a sandbox does not stop")
+            self._host.metrics.close_failed()
+            return
+        sandbox = _result(preparing)
+        if sandbox is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                await sandbox.close()
+        except Exception:  # noqa: BLE001 - the run has ended all the same; the metric is what tells
+            logs.get().exception("sandbox not destroyed")
+            self._host.metrics.close_failed()
+
+
+def _result(preparing: "asyncio.Task[Sandbox]") -> Sandbox | None:
+    if not preparing.done() or preparing.cancelled() or preparing.exception() is not None:
+        return None
+    return preparing.result()
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,154 @@
+"""One run's way to its log: lines from bytes, the output limit, and what to do when the log is taken or away."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from vulcan_contracts.logs import Stream
+from vulcan_contracts.reasons import Reason
+from vulcan_eventstore.errors import EventStoreError
+from vulcan_sandbox.ending import Cut, bounded_text
+from vulcan_sandbox.output import LineSplitter, Piece
+from vulcan_sandbox.protocol import OutputStream
+
+_MIB: Final = 1_048_576
+_MAX_SAID: Final = 256
+
+
+class LineWriter(Protocol):
+    """What a run needs of a `LogWriter`."""
+
+    async def write(self, stream: Stream, text: str, partial: bool = False) -> None:
+        """Add a line; waits while too much is on its way."""
+        ...
+
+    async def close(self) -> int:
+        """Wait until every line is acknowledged; returns the number of the last one."""
+        ...
+
+
+class RunLog:
+    """The output sink of one run. Never raises into a backend: what goes wrong is told to `on_cut` and `on_broken`."""
+
+    def __init__(
+        self,
+        *,
+        output_mb: int,
+        max_line_bytes: int,
+        stall_s: float,
+        on_cut: Callable[[Cut], None],
+        on_broken: Callable[[EventStoreError], None],
+    ) -> None:
+        self._limit_bytes = output_mb * _MIB
+        self._output_mb = output_mb
+        self._stall_s = stall_s
+        self._max_line_bytes = max_line_bytes
+        self._on_cut = on_cut
+        self._on_broken = on_broken
+        self._writer: LineWriter | None = None
+        self._splitters: dict[OutputStream, LineSplitter] = {
+            "stdout": LineSplitter(max_line_bytes),
+            "stderr": LineSplitter(max_line_bytes),
+        }
+        self._said: deque[str] = deque(maxlen=_MAX_SAID)
+        self._something_said = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._swallowing = False
+        self.output_bytes = 0
+        self.first_output_at: float | None = None
+        """Of the monotonic clock."""
+        self.stalled_s = 0.0
+        """How long the run was held up because the log took nothing."""
+        self.broken: EventStoreError | None = None
+
+    @property
+    def attached(self) -> bool:
+        """True once there is a log to write to."""
+        return self._writer is not None
+
+    def attach(self, writer: LineWriter) -> None:
+        """Give it the log to write to; what was said before comes first."""
+        self._writer = writer
+        self._something_said.set()
+
+    def say(self, text: str) -> None:
+        """Write a `system` line, soon. Of very many at once, the oldest are lost."""
+        self._said.append(bounded_text(text, self._max_line_bytes))
+        self._something_said.set()
+
+    async def keep_saying(self) -> None:
+        """Write what was said, until cancelled."""
+        while True:
+            await self._something_said.wait()
+            self._something_said.clear()
+            if self._writer is not None:
+                async with self._one_at_a_time:
+                    await self._write_said()
+
+    async def __call__(self, stream: OutputStream, data: bytes) -> None:
+        """Take what the code printed."""
+        if not data:
+            return
+        if self.first_output_at is None:
+            self.first_output_at = time.monotonic()
+        async with self._one_at_a_time:
+            if self._swallowing:
+                return
+            room = self._limit_bytes - self.output_bytes
+            self.output_bytes += min(len(data), room)
+            began = time.monotonic()
+            await self._write(stream, self._splitters[stream].feed(data[:room]))
+            waited = time.monotonic() - began
+            if waited > self._stall_s:
+                self.stalled_s += waited
+            if len(data) > room and not self._swallowing:
+                self._swallowing = True
+                self._on_cut(Cut(Reason.OUTPUT_LIMIT, f"Printed more than its limit of {self._output_mb} MiB."))
+
+    def swallow(self) -> None:
+        """Take everything from now on, and keep none of it."""
+        self._swallowing = True
+
+    async def finish(self) -> int:
+        """Write what is left, wait for all of it to be acknowledged, and return the last line's number.
+
+        Raises:
+            EventStoreError: the log is taken by another writer, or away.
+        """
+        async with self._one_at_a_time:
+            self._swallowing = True
+            if self.broken is not None:
+                raise self.broken
+            if self._writer is None:
+                return 0
+            for stream, splitter in self._splitters.items():
+                await self._write(stream, splitter.finish())
+            await self._write_said()
+            if self.broken is not None:
+                raise self.broken
+            return await self._writer.close()
+
+    async def _write(self, stream: OutputStream, pieces: Iterator[Piece]) -> None:
+        if self._writer is None:
+            raise RuntimeError("output came before the log was open")
+        try:
+            for piece in pieces:
+                await self._writer.write(stream, piece.text, piece.partial)
+        except EventStoreError as error:
+            self._break(error)
+
+    async def _write_said(self) -> None:
+        if self._writer is None or self.broken is not None:
+            return
+        try:
+            while self._said:
+                await self._writer.write("system", self._said.popleft())
+        except EventStoreError as error:
+            self._break(error)
+
+    def _break(self, error: EventStoreError) -> None:
+        self._swallowing = True
+        self.broken = error
+        self._on_broken(error)

@@ -1,0 +1,244 @@
+"""The executor's core, the same for every backend: takes on what there is room for and sees each run to its end."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from vulcan_chassis import logs
+from vulcan_contracts.clock import utc_now
+from vulcan_contracts.dispatch import Assignment
+from vulcan_contracts.nodes import BackendReport, Heartbeat, NodeState
+from vulcan_contracts.outcome import Outcome
+from vulcan_contracts.reasons import Reason
+from vulcan_eventstore.errors import BusClosedError, EventStoreUnavailableError
+from vulcan_eventstore.workload_log import EventLog
+from vulcan_sandbox.attempt import Attempt, NodeIdentity
+from vulcan_sandbox.ending import Cut
+from vulcan_sandbox.room import Place, Room, demand
+from vulcan_sandbox.run import Host, Run
+
+_PAUSE_S: Final = 0.5
+
+
+class Claim(Protocol):
+    """An assignment taken from the node's queue."""
+
+    @property
+    def assignment(self) -> Assignment:
+        """What is to be run."""
+        ...
+
+    async def done(self) -> None:
+        """Take it off the queue for good."""
+        ...
+
+
+class Claims(Protocol):
+    """The node's queue."""
+
+    async def take(self, max_claims: int, timeout_s: float) -> Sequence[Claim]:
+        """Up to that many, waiting for the first; empty if none came in time."""
+        ...
+
+
+class Executor:
+    """One life of one node. `open`, then `run` until `stop`."""
+
+    def __init__(self, host: Host, *, me: NodeIdentity, claims: Claims, log: EventLog, version: str) -> None:
+        self._host = host
+        self._settings = host.settings
+        self._backend = host.backend
+        self._me = me
+        self._claims = claims
+        self._log = log
+        self._version = version
+        self._changed = asyncio.Event()
+        self._room = Room(lambda: self._backend.capacity, self._changed.set)
+        self._runs: dict[tuple[str, int], Run] = {}
+        self._serving: dict[asyncio.Task[None], Place] = {}
+        self._look_now = asyncio.Event()
+        self._stop_wanted = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._state: NodeState = "ready"
+        self.report = BackendReport(isolation=host.backend.isolation, available=False, unavailable_reason="not probed")
+
+    async def open(self) -> None:
+        """Clear away what an earlier life left, and find out what works here."""
+        await self._backend.recover()
+        await self._probe()
+
+    async def run(self) -> None:
+        """Take work and run it, until `stop`.
+
+        Raises:
+            ExceptionGroup: a run met what no run can go on from; this incarnation has to end.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(self._pull(group), name="pull claims"),
+                    group.create_task(self._look_after_runs(), name="look after runs"),
+                    group.create_task(self._probe_until_available(), name="probe"),
+                ]
+                await self._stop_wanted.wait()
+                for helper in helpers:
+                    helper.cancel()
+                for task, place in self._serving.items():
+                    if not place.turn.done():
+                        task.cancel()
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Take nothing more, let runs end, then end them: they were this node's and are lost with it, so that their
+        retry policy applies. `run` returns."""
+        self._state = "draining"
+        self._stop_wanted.set()
+        if await self._all_ended(self._settings.drain_s):
+            return
+        self._state = "stopping"
+        message = f"Node {self._me.node} was stopped while it ran the attempt."
+        for run in list(self._runs.values()):
+            run.interrupt(Cut(Reason.EXECUTOR_LOST, message))
+        if not await self._all_ended(self._settings.stop_kill_s):
+            logs.get().error("runs did not end in time", runs=len(self._serving))
+
+    def heartbeat(self, state: NodeState | None = None) -> Heartbeat:
+        """The sign of life to send now."""
+        return Heartbeat(
+            node=self._me.node,
+            incarnation=self._me.incarnation,
+            state=state or self._state,
+            time=utc_now(),
+            version=self._version,
+            backend=self.report,
+            capacity=self._backend.capacity,
+            used=self._room.used,
+            interval_s=self._settings.heartbeat_interval_s,
+        )
+
+    def kill(self, workload_id: str) -> None:
+        """Somebody asked for this workload to be killed. Harmless if it is not here."""
+        for (running_id, _), run in list(self._runs.items()):
+            if running_id == workload_id:
+                run.interrupt(Cut(Reason.KILLED_BY_USER, "Killed on request."))
+
+    def look_now(self) -> None:
+        """Compare the runs with the log soon: word from it may have been missed."""
+        self._look_now.set()
+
+    async def _all_ended(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _probe(self) -> None:
+        self.report = await self._backend.probe()
+        if not self.report.available:
+            logs.get().warning("backend does not work here", why=self.report.unavailable_reason, hint=self.report.hint)
+        self._changed.set()
+
+    async def _probe_until_available(self) -> None:
+        while not self.report.available:
+            await asyncio.sleep(self._settings.probe_interval_s)
+            await self._probe()
+
+    async def _pull(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            room = self._room.free_slots if self.report.available else 0
+            if room == 0:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            try:
+                claims = await self._claims.take(room, self._settings.claim_wait_s)
+            except BusClosedError:
+                raise
+            except EventStoreUnavailableError as error:
+                logs.get().warning("cannot take work", error=str(error))
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            for claim in claims:
+                self._accept(claim, group)
+
+    def _accept(self, claim: Claim, group: asyncio.TaskGroup) -> None:
+        # In line for room before the next pull counts what is free.
+        place = self._room.ask(demand(claim.assignment.workload.spec.resources))
+        task = group.create_task(
+            self._serve(claim, place, time.monotonic()), name=f"run {claim.assignment.workload.id}"
+        )
+        self._serving[task] = place
+        task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._serving.pop(task).give_back()
+        self._host.metrics.room(self._room.used, self._backend.capacity)
+
+    async def _serve(self, claim: Claim, place: Place, claimed_at: float) -> None:
+        attempt = Attempt(
+            claim.assignment,
+            log=self._log,
+            me=self._me,
+            command_deadline_s=self._settings.command_deadline_s,
+            give_up_after_s=self._settings.end_deadline_s,
+        )
+        if not attempt.ours or attempt.key in self._runs:
+            # For a life before this one, which the scheduler knows to be over; or delivered again while we have it.
+            self._host.metrics.dropped("claimed")
+            await self._release(claim)
+            return
+        if not self._room.could_ever_hold(place.part):
+            await attempt.end(Outcome(reason=Reason.BACKEND_ERROR, message=self._too_big(place)))
+            await self._release(claim)
+            return
+        run = Run(attempt, self._host, claimed_at=claimed_at, release_claim=lambda: self._release(claim))
+        self._runs[attempt.key] = run
+        try:
+            await place.granted()
+            self._host.metrics.room(self._room.used, self._backend.capacity)
+            await run.execute()
+        finally:
+            del self._runs[attempt.key]
+
+    def _too_big(self, place: Place) -> str:
+        has, asks = self._backend.capacity, place.part
+        return (
+            f"Node {self._me.node} can never hold it: it asks for {asks.cpus:g} cores and {asks.memory_mb} MiB, "
+            f"the node has {has.cpus:g} and {has.memory_mb}."
+        )
+
+    async def _release(self, claim: Claim) -> None:
+        try:
+            await claim.done()
+        except BusClosedError:
+            raise
+        except EventStoreUnavailableError as error:
+            # It comes again, and is dropped: the event log knows better than the queue.
+            logs.get().debug("claim not released", error=str(error))
+
+    async def _look_after_runs(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.recheck_interval_s):
+                    await self._look_now.wait()
+            except TimeoutError:
+                pass
+            self._look_now.clear()
+            for run in [run for run in self._runs.values() if run.started]:
+                await self._look_after(run)
+
+    async def _look_after(self, run: Run) -> None:
+        try:
+            standing = await run.attempt.standing()
+        except BusClosedError:
+            raise
+        except EventStoreUnavailableError:
+            return
+        if standing == "to_be_killed":
+            self.kill(run.attempt.workload.id)
+        elif standing == "gone":
+            run.drop()
