@@ -46,3 +46,16 @@ async def patiently(bus: Bus, kind: str, action: Callable[[], Awaitable[T]]) -> 
         except EventStoreUnavailableError:
             metrics.RETRIES.labels(kind).inc()
         await backoff.pause()
+
+
+async def within(deadline_s: float, action: Awaitable[T]) -> T:
+    """The action's result, if it comes in time.
+
+    Raises:
+        EventStoreUnavailableError: it did not.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await action
+    except TimeoutError:
+        raise EventStoreUnavailableError(f"NATS did not do it within {deadline_s:g} s") from None

@@ -5,7 +5,6 @@ outcome is unknown the log itself is asked: the event's own id on it means that 
 effect once, whatever is killed or cut when.
 """
 
-import asyncio
 import time
 from typing import Final, Protocol
 
@@ -15,9 +14,9 @@ from vulcan_contracts.errors import DomainError
 from vulcan_contracts.events import Recorded, decode_envelope
 from vulcan_contracts.workload import fold
 from vulcan_eventstore import jetstream, metrics
-from vulcan_eventstore.backoff import Backoff, patiently
+from vulcan_eventstore.backoff import Backoff, patiently, within
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.errors import EventStoreUnavailableError, StaleWriteError
+from vulcan_eventstore.errors import StaleWriteError
 from vulcan_eventstore.jetstream import Stored
 from vulcan_eventstore.proposal import Executed, Proposal, Tracked
 from vulcan_eventstore.traces import TRACEPARENT
@@ -91,16 +90,15 @@ class WorkloadLog:
         newest = await jetstream.leader_last(self._bus, subjects.EVENTS_STREAM, fence)
         if newest is None:
             return []
+        return await within(self._bus.settings.request_timeout_s, self._read_up_to(fence, newest.seq))
+
+    async def _read_up_to(self, fence: str, seq: int) -> list[Recorded]:
         backoff = Backoff()
-        try:
-            async with asyncio.timeout(self._bus.settings.request_timeout_s):
-                while True:
-                    events = await self._read(fence)
-                    if events and events[-1].seq >= newest.seq:
-                        return events
-                    await backoff.pause()  # a replica answered that has yet to catch up with its leader
-        except TimeoutError:
-            raise EventStoreUnavailableError("no replica has the workload's newest event") from None
+        while True:
+            events = await self._read(fence)
+            if events and events[-1].seq >= seq:
+                return events
+            await backoff.pause()  # a replica answered that has yet to catch up with its leader
 
     async def _read(self, fence: str) -> list[Recorded]:
         # The last event of each type is one index look-up per type, four times as fast as a search for the next event
@@ -133,10 +131,7 @@ class WorkloadLog:
         """See `EventLog.execute`."""
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(deadline_s):
-                return await self._execute(tenant, workload_id, command, actor, known)
-        except TimeoutError:
-            raise EventStoreUnavailableError(f"{workload_id}: not on the log within {deadline_s:g} s") from None
+            return await within(deadline_s, self._execute(tenant, workload_id, command, actor, known))
         finally:
             metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
 

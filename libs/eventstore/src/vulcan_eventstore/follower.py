@@ -1,0 +1,77 @@
+"""Follow the events or the log batches of everybody, from a position on: in order, each once, as soon as it is stored.
+
+The iterators never end by themselves. They outlive a server that goes and comes back; what they yielded is never
+yielded again. Close them (`contextlib.aclosing`) to let the server forget them at once.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from vulcan_contracts import subjects
+from vulcan_contracts.events import Recorded
+from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.ordered import OrderedReader, last_seq
+from vulcan_eventstore.records import StoredBatch, recorded, stored_batch
+
+__all__ = ["StoredBatch", "follow_events", "follow_logs", "last_event_seq", "last_log_seq"]
+
+_EVENTS_BATCH: Final = 500
+_LOGS_BATCH: Final = 200
+
+
+async def last_event_seq(bus: Bus) -> int:
+    """The sequence of the newest event. Asked before something starts, it is where to follow from to miss nothing."""
+    return await last_seq(bus, subjects.EVENTS_STREAM)
+
+
+async def last_log_seq(bus: Bus) -> int:
+    """The sequence of the newest log batch."""
+    return await last_seq(bus, subjects.LOGS_STREAM)
+
+
+async def follow_events(
+    bus: Bus, *, filter_subject: str = subjects.ALL_EVENTS, after_seq: int | None = 0, max_batch: int = _EVENTS_BATCH
+) -> AsyncIterator[list[Recorded]]:
+    """Events behind `after_seq` (None: behind the newest at the first iteration), in batches of at most `max_batch`.
+
+    Raises:
+        PositionLostError: the log ends before `after_seq`.
+        BusClosedError: the connection is closed for good.
+    """
+    if after_seq is None:
+        after_seq = await last_event_seq(bus)
+    reader = OrderedReader(
+        bus, subjects.EVENTS_STREAM, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch
+    )
+    try:
+        while True:
+            decoded = [recorded(each.seq, each.subject, each.data) for each in await reader.next()]
+            batch = [event for event in decoded if event is not None]
+            if batch:
+                yield batch
+    finally:
+        await reader.close()
+
+
+async def follow_logs(
+    bus: Bus, *, filter_subject: str = subjects.ALL_LOGS, after_seq: int | None = 0, max_batch: int = _LOGS_BATCH
+) -> AsyncIterator[list[StoredBatch]]:
+    """Log batches behind `after_seq` (None: behind the newest at the first iteration), `max_batch` at a time.
+
+    Raises:
+        PositionLostError: the log ends before `after_seq`.
+        BusClosedError: the connection is closed for good.
+    """
+    if after_seq is None:
+        after_seq = await last_log_seq(bus)
+    reader = OrderedReader(
+        bus, subjects.LOGS_STREAM, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch
+    )
+    try:
+        while True:
+            decoded = [stored_batch(each.seq, each.subject, each.data) for each in await reader.next()]
+            batch = [entry for entry in decoded if entry is not None]
+            if batch:
+                yield batch
+    finally:
+        await reader.close()

@@ -1,0 +1,269 @@
+"""Writes the log lines of one attempt: numbered, batched, each batch fenced on the one before.
+
+One batch is under way at a time. The server takes it only if the workload's log still ends where this writer left it,
+so a second writer (the next attempt, or the seal of a lost one) ends the first. A batch whose outcome is unknown is
+looked up before it is sent again.
+"""
+
+import asyncio
+from typing import Final, Self
+
+from msgspec import Struct
+
+from vulcan_contracts import subjects
+from vulcan_contracts.clock import utc_now
+from vulcan_contracts.logs import LogBatch, LogLine, Stream, decode_batch, encode_batch
+from vulcan_eventstore import jetstream
+from vulcan_eventstore.backoff import patiently, within
+from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.errors import EventStoreError, LogFencedError, StaleWriteError
+from vulcan_eventstore.jetstream import Stored
+
+_LINE_OVERHEAD_BYTES: Final = 64
+
+
+class LogWriterSettings(Struct, frozen=True, kw_only=True):
+    """How lines become batches. patience_s: how long NATS may be away before the log is given up."""
+
+    linger_ms: float = 20.0
+    max_batch_bytes: int = 64 * 1024
+    max_batch_lines: int = 1000
+    max_buffered_bytes: int = 1024 * 1024
+    patience_s: float = 60.0
+
+
+class LogWriter:
+    """The one writer of an attempt's log. Open it after `started` is on the event log: the attempt is yours then."""
+
+    def __init__(
+        self, bus: Bus, *, tenant: str, workload_id: str, attempt: int, settings: LogWriterSettings, end: "_End"
+    ) -> None:
+        self._tail = _Tail(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, end=end)
+        self._settings = settings
+        self._next_line = end.line + 1
+        self._buffer: list[LogLine] = []
+        self._sizes: list[int] = []
+        self._buffered_bytes = 0
+        self._filled = asyncio.Event()
+        self._batch_ready = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._closing = False
+        self._error: Exception | None = None
+        self._sender = asyncio.create_task(self._send_all(), name=f"log writer {workload_id}")
+
+    @classmethod
+    async def open(
+        cls,
+        bus: Bus,
+        *,
+        tenant: str,
+        workload_id: str,
+        attempt: int,
+        settings: LogWriterSettings | None = None,
+    ) -> Self:
+        """Take up the log where the attempt before left it.
+
+        Raises:
+            LogFencedError: somebody wrote under this attempt, or a later one, already.
+            EventStoreUnavailableError: NATS is away for longer than `patience_s`.
+        """
+        settings = settings or LogWriterSettings()
+        end = _End()
+        if attempt > 1:
+            end = await within(settings.patience_s, _find_end(bus, tenant, workload_id))
+            if end.attempt >= attempt:
+                raise LogFencedError(f"{workload_id}: attempt {end.attempt} has written already")
+        return cls(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, settings=settings, end=end)
+
+    @property
+    def last_line(self) -> int:
+        """The number of the last line given to `write`."""
+        return self._next_line - 1
+
+    @property
+    def error(self) -> Exception | None:
+        """Why nothing more is written: a `LogFencedError` or `EventStoreUnavailableError`; None while all is well."""
+        return self._error
+
+    async def write(self, stream: Stream, text: str, partial: bool = False) -> int:
+        """Take one line of clean text (`contracts.logs.clean_text`); waits while too much is buffered.
+
+        Returns:
+            the line's number.
+
+        Raises:
+            LogFencedError: another writer took over.
+            EventStoreUnavailableError: NATS is away for longer than `patience_s`.
+        """
+        while not self._drained.is_set() and self._error is None:
+            await self._drained.wait()
+        if self._error is not None:
+            raise self._error
+        if self._closing:
+            raise RuntimeError("the log writer is closed")
+        number = self._next_line
+        self._next_line += 1
+        self._buffer.append(LogLine(seq=number, time=utc_now(), stream=stream, text=text, partial=partial))
+        size = _LINE_OVERHEAD_BYTES + len(text.encode())
+        self._sizes.append(size)
+        self._buffered_bytes += size
+        self._filled.set()
+        if self._full:
+            self._batch_ready.set()
+        if self._buffered_bytes >= self._settings.max_buffered_bytes:
+            self._drained.clear()
+        return number
+
+    async def close(self) -> int:
+        """Send what is left and return the number of the last line, once all of them are stored. Safe to repeat.
+
+        Raises:
+            LogFencedError: another writer took over.
+            EventStoreUnavailableError: NATS is away for longer than `patience_s`.
+        """
+        self._closing = True
+        self._filled.set()
+        self._batch_ready.set()
+        await asyncio.shield(self._sender)
+        if self._error is not None:
+            raise self._error
+        return self.last_line
+
+    async def abandon(self) -> None:
+        """Stop at once, whatever is left unsent. Safe to repeat, and after `close`."""
+        self._sender.cancel()
+        await asyncio.wait([self._sender])
+
+    @property
+    def _full(self) -> bool:
+        return (
+            self._buffered_bytes >= self._settings.max_batch_bytes
+            or len(self._buffer) >= self._settings.max_batch_lines
+        )
+
+    async def _send_all(self) -> None:
+        try:
+            while True:
+                await self._filled.wait()
+                if not self._buffer:
+                    return  # closing
+                await self._linger()
+                await within(self._settings.patience_s, self._tail.append(self._take()))
+        except EventStoreError as error:
+            self._error = error
+        finally:
+            self._drained.set()
+
+    async def _linger(self) -> None:
+        if self._closing or self._full:
+            return
+        self._batch_ready.clear()
+        try:
+            async with asyncio.timeout(self._settings.linger_ms / 1000):
+                await self._batch_ready.wait()
+        except TimeoutError:
+            return
+
+    def _take(self) -> list[LogLine]:
+        """The next batch out of the buffer: as many lines as fit, at least one."""
+        count, size = 0, 0
+        for line_size in self._sizes[: self._settings.max_batch_lines]:
+            if count and size + line_size > self._settings.max_batch_bytes:
+                break
+            count, size = count + 1, size + line_size
+        lines, self._buffer = self._buffer[:count], self._buffer[count:]
+        del self._sizes[:count]
+        self._buffered_bytes -= size
+        if self._buffered_bytes < self._settings.max_buffered_bytes:
+            self._drained.set()
+        if not self._buffer and not self._closing:
+            self._filled.clear()
+        return lines
+
+
+async def seal(bus: Bus, tenant: str, workload_id: str, attempt: int, text: str, *, deadline_s: float = 10.0) -> int:
+    """End the log of an attempt whose writer is lost, with one `system` line; what that writer still sends is refused.
+
+    Repeated with the same text it finds its own line.
+
+    Returns:
+        the line's number: the last one of the attempt.
+
+    Raises:
+        EventStoreUnavailableError: not sealed by the deadline; a repeat is safe.
+    """
+
+    async def until_sealed() -> int:
+        while True:
+            end = await _find_end(bus, tenant, workload_id)
+            if end.is_seal(attempt, text):
+                return end.line
+            line = LogLine(seq=end.line + 1, time=utc_now(), stream="system", text=text)
+            try:
+                await _Tail(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, end=end).append([line])
+            except LogFencedError:
+                continue  # the lost writer was still writing: behind it again
+            return line.seq
+
+    return await within(deadline_s, until_sealed())
+
+
+class _End(Struct, frozen=True):
+    """Where a workload's log ends."""
+
+    seq: int = 0
+    line: int = 0
+    attempt: int = 0
+    batch: LogBatch | None = None
+
+    def is_seal(self, attempt: int, text: str) -> bool:
+        if self.batch is None or self.attempt != attempt or len(self.batch.lines) != 1:
+            return False
+        return self.batch.lines[0].stream == "system" and self.batch.lines[0].text == text
+
+
+class _Tail:
+    """Appends batch after batch, each fenced on the one before."""
+
+    def __init__(self, bus: Bus, *, tenant: str, workload_id: str, attempt: int, end: _End) -> None:
+        self._bus = bus
+        self._tenant = tenant
+        self._workload_id = workload_id
+        self._attempt = attempt
+        self._subject = subjects.log(tenant, workload_id)
+        self._seq = end.seq
+
+    async def append(self, lines: list[LogLine]) -> None:
+        """Store the lines as one batch, however often it takes; the caller sets the deadline.
+
+        Raises:
+            LogFencedError: the log does not end where this writer left it.
+        """
+        batch = LogBatch(workload_id=self._workload_id, tenant=self._tenant, attempt=self._attempt, lines=lines)
+        payload = encode_batch(batch)
+        headers = {
+            jetstream.MSG_ID: f"{self._workload_id}.{self._attempt}.{batch.first}",
+            jetstream.EXPECTED_SEQ: str(self._seq),
+        }
+        try:
+            ack = await patiently(
+                self._bus, "log", lambda: jetstream.publish(self._bus, self._subject, payload, headers=headers)
+            )
+            self._seq = ack.seq
+        except StaleWriteError:
+            newest = await patiently(
+                self._bus, "log", lambda: jetstream.last(self._bus, subjects.LOGS_STREAM, self._subject)
+            )
+            if newest is None or newest.data != payload:
+                raise LogFencedError(f"{self._workload_id}: another writer took over its log") from None
+            self._seq = newest.seq  # an earlier try of this very batch
+
+
+async def _find_end(bus: Bus, tenant: str, workload_id: str) -> _End:
+    subject = subjects.log(tenant, workload_id)
+    newest: Stored | None = await patiently(bus, "log", lambda: jetstream.last(bus, subjects.LOGS_STREAM, subject))
+    if newest is None:
+        return _End()
+    batch = decode_batch(newest.data)
+    return _End(seq=newest.seq, line=batch.last, attempt=batch.attempt, batch=batch)

@@ -1,0 +1,259 @@
+"""Every message of a stream from a position on, in order, exactly once, whatever happens to the server meanwhile.
+
+An ephemeral pull consumer that acknowledges nothing; the position is kept here. The consumer numbers what it delivers
+without gaps, also where a filter leaves holes in the stream's numbers. At the first doubt (a hole, no sign of life, a
+lost connection, a consumer gone) it is given up and a new one starts behind the last message seen. Messages are pulled,
+so a reader that is busy gets no more than it asked for.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+from vulcan_eventstore import metrics
+from vulcan_eventstore.backoff import patiently
+from vulcan_eventstore.connection import Bus, Subscription
+from vulcan_eventstore.errors import EventStoreUnavailableError, PositionLostError
+from vulcan_eventstore.jetstream import call, nanoseconds
+
+_HEARTBEAT_S: Final = 1.0
+_SILENCE_S: Final = 3.0
+_PULL_EXPIRES_S: Final = 30.0
+_INACTIVE_S: Final = 60.0
+_PULL_MAX_BYTES: Final = 8 * 1024 * 1024
+_PLAIN_TOKENS: Final = 9
+
+_log = logging.getLogger(__name__)
+_names = itertools.count()
+
+
+class _StreamState(Struct):
+    last_seq: int = 0
+
+
+class _StreamInfo(Struct):
+    state: _StreamState
+
+
+class _ConsumerInfo(Struct):
+    num_pending: int = 0
+
+
+_stream_info = msgspec.json.Decoder(_StreamInfo)
+_consumer_info = msgspec.json.Decoder(_ConsumerInfo)
+_encoder = msgspec.json.Encoder()
+
+
+class Delivered(Struct, frozen=True):
+    """One message of the stream."""
+
+    seq: int
+    subject: str
+    data: bytes
+    headers: dict[str, str] | None
+
+
+async def last_seq(bus: Bus, stream: str) -> int:
+    """The sequence of the newest message of a stream; 0 if there never was one.
+
+    Raises:
+        EventStoreUnavailableError: NATS does not answer.
+    """
+    return _stream_info.decode(await call(bus, f"STREAM.INFO.{stream}")).state.last_seq
+
+
+class OrderedReader:
+    """Reads one stream. `pending` is how many messages were known to follow the last one received."""
+
+    def __init__(self, bus: Bus, stream: str, *, filter_subject: str, after_seq: int, max_batch: int) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._filter = filter_subject
+        self._max_batch = max_batch
+        self._seq = after_seq
+        self._buffer: list[Delivered] = []
+        self._wake = asyncio.Event()
+        self._consumer: _Consumer | None = None
+        self._resumed = False
+        self.pending = -1
+
+    async def open(self) -> None:
+        """Put the consumer in place, so that `pending` is known. `next` does it by itself.
+
+        Raises:
+            PositionLostError: the stream ends before the position.
+            BusClosedError: the connection is closed for good.
+        """
+        if self._consumer is None:
+            self._consumer = await patiently(self._bus, "consumer", self._create)
+
+    async def next(self) -> list[Delivered]:
+        """The next messages, at least one, at most `max_batch`, as soon as there is any.
+
+        Raises:
+            PositionLostError: the stream ends before the position.
+            BusClosedError: the connection is closed for good.
+        """
+        while True:
+            if self._buffer:
+                batch, self._buffer = self._buffer[: self._max_batch], self._buffer[self._max_batch :]
+                return batch
+            if self._consumer is None:
+                await self.open()
+            elif self._consumer.doubt:
+                await self._give_up(self._consumer)
+            else:
+                await self._wait(self._consumer)
+
+    async def close(self) -> None:
+        """Let the server forget the consumer. Safe to repeat."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await consumer.close()
+
+    async def _wait(self, consumer: "_Consumer") -> None:
+        try:
+            await consumer.pull_if_low()
+        except EventStoreUnavailableError:
+            consumer.doubt = "the connection is down"
+            return
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                await self._wake.wait()
+        except TimeoutError:
+            if time.monotonic() - consumer.last_sign > _SILENCE_S:
+                consumer.doubt = "no sign of life"
+
+    async def _give_up(self, consumer: "_Consumer") -> None:
+        _log.info("%s: reading on behind %d with a new consumer: %s", self._stream, self._seq, consumer.doubt)
+        metrics.RESUMES.labels(self._stream).inc()
+        self._consumer = None
+        await consumer.close()
+
+    async def _create(self) -> "_Consumer":
+        end = await last_seq(self._bus, self._stream)
+        if end < self._seq:
+            raise PositionLostError(f"{self._stream} ends at {end}, before the position {self._seq}")
+        consumer = _Consumer(self._bus, self._stream, self._max_batch, self)
+        try:
+            self.pending = await consumer.start(self._filter, self._seq + 1)
+        except BaseException:
+            await consumer.close()
+            raise
+        return consumer
+
+    def accept(self, consumer: "_Consumer", delivered: Delivered, pending: int) -> None:
+        """Take one message from the current consumer; called by it."""
+        if consumer is not self._consumer and self._consumer is not None:
+            return
+        self._seq = delivered.seq
+        self.pending = pending
+        self._buffer.append(delivered)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at the consumer's state; called by it."""
+        self._wake.set()
+
+
+class _Consumer:
+    """One life of the consumer at the server. `doubt` says why it is not to be trusted any more."""
+
+    def __init__(self, bus: Bus, stream: str, max_batch: int, reader: OrderedReader) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._reader = reader
+        self._max_batch = max_batch
+        self._inbox = bus.new_inbox()
+        self._name = f"f{self._inbox.rsplit('.', 1)[-1]}{next(_names)}"
+        self._next_request = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._name}"
+        self._pull = _encoder.encode(
+            {
+                "batch": max_batch,
+                "expires": nanoseconds(_PULL_EXPIRES_S),
+                "idle_heartbeat": nanoseconds(_HEARTBEAT_S),
+                "max_bytes": _PULL_MAX_BYTES,
+            }
+        )
+        self._subscription: Subscription | None = None
+        self._remove_hook = bus.on_disconnect(lambda: self._distrust("the connection was lost"))
+        self._delivered = 0
+        self._outstanding = 0
+        self.doubt = ""
+        self.last_sign = time.monotonic()
+
+    async def start(self, filter_subject: str, from_seq: int) -> int:
+        self._subscription = await self._bus.subscribe(
+            self._inbox, self._receive, on_overflow=lambda: self._distrust("messages were dropped")
+        )
+        config: dict[str, Any] = {
+            "name": self._name,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": from_seq,
+            "ack_policy": "none",
+            "filter_subject": filter_subject,
+            "inactive_threshold": nanoseconds(_INACTIVE_S),
+            "mem_storage": True,
+            "num_replicas": 1,
+        }
+        answer = await call(
+            self._bus,
+            f"CONSUMER.CREATE.{self._stream}.{self._name}",
+            {"stream_name": self._stream, "config": config, "action": "create"},
+        )
+        await self.pull_if_low()
+        return _consumer_info.decode(answer).num_pending
+
+    async def pull_if_low(self) -> None:
+        if self._outstanding <= self._max_batch // 2:
+            self._outstanding += self._max_batch
+            await self._bus.publish(self._next_request, self._pull, reply=self._inbox)
+
+    async def close(self) -> None:
+        self.doubt = self.doubt or "closed"
+        self._remove_hook()
+        if self._subscription is not None:
+            await self._subscription.close()
+            if self._bus.connected:
+                with suppress(EventStoreUnavailableError):  # it goes by itself, once inactive
+                    await self._bus.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}", b"")
+
+    def _distrust(self, why: str) -> None:
+        self.doubt = self.doubt or why
+        self._reader.wake()
+
+    async def _receive(self, message: Msg) -> None:
+        if self.doubt:
+            return
+        self.last_sign = time.monotonic()
+        headers = message.headers
+        if headers is not None and not message.data and "Status" in headers:
+            self._status(headers)
+            return
+        tokens = message.reply.split(".")
+        at = 5 if len(tokens) == _PLAIN_TOKENS else 7  # with a domain and an account hash in front
+        seq, delivered, pending = int(tokens[at]), int(tokens[at + 1]), int(tokens[at + 3])
+        if delivered != self._delivered + 1:
+            self._distrust(f"delivery {self._delivered + 1} is missing")
+            return
+        self._delivered = delivered
+        self._outstanding -= 1
+        self._reader.accept(self, Delivered(seq, message.subject, message.data, headers), pending)
+
+    def _status(self, headers: dict[str, str]) -> None:
+        status, why = headers["Status"], headers.get("Description", "")
+        if status == "100":
+            return
+        if status in ("404", "408") or (status == "409" and "MaxBytes" in why):
+            self._outstanding -= int(headers.get("Nats-Pending-Messages", self._outstanding))
+            self._reader.wake()
+        else:
+            self._distrust(f"{status} {why}")
