@@ -1,26 +1,33 @@
 """The Python client, async and sync, over HTTP only.
 
-from vulcan_sdk import Vulcan, from_code
+    from vulcan_sdk import Vulcan, from_code
 
-with Vulcan() as vulcan:
-    print(vulcan.run(from_code("console.log('hello')").spec()).stdout)
+    with Vulcan() as vulcan:
+        print(vulcan.run(from_code("console.log('hello')").spec()).stdout)
+
+Names are imported when they are first used: the client of one kind does not pay for the other, nor `config` for httpx.
 """
 
-from vulcan_sdk.archive import Archive, FileArchive, FolderArchive, PackLimits
-from vulcan_sdk.async_client import AsyncVulcan
-from vulcan_sdk.client import Vulcan
-from vulcan_sdk.config import Config, discover
-from vulcan_sdk.errors import (
-    ApiError,
-    ConfigError,
-    ConnectError,
-    DeadlineError,
-    ProtocolError,
-    SourceError,
-    VulcanError,
-)
-from vulcan_sdk.retry import RetryPolicy
-from vulcan_sdk.source import Prepared, from_code, from_path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from vulcan_sdk.archive import Archive, FileArchive, FolderArchive, PackLimits
+    from vulcan_sdk.async_client import AsyncVulcan
+    from vulcan_sdk.client import Vulcan
+    from vulcan_sdk.config import Config, discover
+    from vulcan_sdk.errors import (
+        ApiError,
+        ConfigError,
+        ConnectError,
+        DeadlineError,
+        ProtocolError,
+        SourceError,
+        VulcanError,
+    )
+    from vulcan_sdk.filters import LineFilter, WorkloadFilter
+    from vulcan_sdk.retry import RetryPolicy
+    from vulcan_sdk.source import Prepared, from_code, from_path
 
 __all__ = [
     "ApiError",
@@ -32,6 +39,7 @@ __all__ = [
     "DeadlineError",
     "FileArchive",
     "FolderArchive",
+    "LineFilter",
     "PackLimits",
     "Prepared",
     "ProtocolError",
@@ -39,7 +47,36 @@ __all__ = [
     "SourceError",
     "Vulcan",
     "VulcanError",
+    "WorkloadFilter",
     "discover",
     "from_code",
     "from_path",
 ]
+
+_MODULES: Final = {
+    "archive": ("Archive", "FileArchive", "FolderArchive", "PackLimits"),
+    "async_client": ("AsyncVulcan",),
+    "client": ("Vulcan",),
+    "config": ("Config", "discover"),
+    "errors": (
+        "ApiError",
+        "ConfigError",
+        "ConnectError",
+        "DeadlineError",
+        "ProtocolError",
+        "SourceError",
+        "VulcanError",
+    ),
+    "filters": ("LineFilter", "WorkloadFilter"),
+    "retry": ("RetryPolicy",),
+    "source": ("Prepared", "from_code", "from_path"),
+}
+_HOME: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -20,6 +20,7 @@ from vulcan_contracts.views import (
     WorkloadView,
 )
 from vulcan_sdk.archive import Archive
+from vulcan_sdk.filters import LineFilter, WorkloadFilter
 from vulcan_sdk.multipart import multipart
 from vulcan_sdk.sse import MEDIA_TYPE as EVENT_STREAM
 from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, Rebuild, TenantList, WhoAmI
@@ -64,27 +65,9 @@ def get(workload_id: str) -> Call[WorkloadView]:
     return Call(request=Request(method="GET", path=workload_path(workload_id)), decode=into(WorkloadView))
 
 
-def workloads(
-    *,
-    state: str | None = None,
-    isolation: str | None = None,
-    labels: dict[str, str] | None = None,
-    submitted_after: str | None = None,
-    submitted_before: str | None = None,
-    limit: int | None = None,
-    cursor: str | None = None,
-) -> Call[WorkloadPage]:
-    """A page of workloads, newest first; of several labels a workload has all."""
-    params: Params = present(
-        state=state,
-        isolation=isolation,
-        submitted_after=submitted_after,
-        submitted_before=submitted_before,
-        limit=limit,
-        cursor=cursor,
-    )
-    if labels:
-        params["label"] = [f"{name}={value}" for name, value in labels.items()]
+def workloads(where: WorkloadFilter, *, limit: int | None = None, cursor: str | None = None) -> Call[WorkloadPage]:
+    """A page of workloads, newest first."""
+    params = where.params() | present(limit=limit, cursor=cursor)
     return Call(request=Request(method="GET", path=WORKLOADS, params=params), decode=into(WorkloadPage))
 
 
@@ -112,16 +95,9 @@ def replay(workload_id: str, *, wait_s: float | None, idempotency_key: str | Non
     )
 
 
-def logs(
-    workload_id: str,
-    *,
-    after: int | None = None,
-    limit: int | None = None,
-    stream: str | None = None,
-    search: str | None = None,
-) -> Call[LogPage]:
+def logs(workload_id: str, where: LineFilter, *, after: int | None = None, limit: int | None = None) -> Call[LogPage]:
     """A page of log lines."""
-    params = present(after=after, limit=limit, stream=stream, search=search)
+    params = where.params() | present(after=after, limit=limit)
     return Call(
         request=Request(method="GET", path=workload_path(workload_id, "logs"), params=params), decode=into(LogPage)
     )

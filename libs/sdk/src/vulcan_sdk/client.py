@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
-from vulcan_contracts.logs import LogLine, Stream
+from vulcan_contracts.logs import LogLine
 from vulcan_contracts.outcome import Artifact
-from vulcan_contracts.spec import Isolation, Spec
+from vulcan_contracts.spec import Spec
 from vulcan_contracts.tenants import Quotas, Role, Tenant
 from vulcan_contracts.views import (
     BackendView,
@@ -23,10 +23,10 @@ from vulcan_contracts.views import (
     WorkloadSummary,
     WorkloadView,
 )
-from vulcan_contracts.workload import State
 from vulcan_sdk import api
 from vulcan_sdk.archive import Archive
 from vulcan_sdk.config import Config, discover
+from vulcan_sdk.filters import ALL_LINES, ALL_WORKLOADS, LineFilter, WorkloadFilter
 from vulcan_sdk.retry import RetryPolicy
 from vulcan_sdk.session import Session
 from vulcan_sdk.transport import Transport
@@ -97,38 +97,16 @@ class Vulcan:
         return self._call(api.get(workload_id))
 
     def workloads(
-        self,
-        *,
-        state: State | None = None,
-        isolation: Isolation | None = None,
-        labels: dict[str, str] | None = None,
-        submitted_after: str | None = None,
-        submitted_before: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
+        self, where: WorkloadFilter = ALL_WORKLOADS, *, limit: int | None = None, cursor: str | None = None
     ) -> WorkloadPage:
-        """A page of workloads, newest first; times are ISO 8601."""
-        return self._call(
-            api.workloads(
-                state=state,
-                isolation=isolation,
-                labels=labels,
-                submitted_after=submitted_after,
-                submitted_before=submitted_before,
-                limit=limit,
-                cursor=cursor,
-            )
-        )
+        """A page of workloads, newest first."""
+        return self._call(api.workloads(where, limit=limit, cursor=cursor))
 
     def iter_workloads(
-        self, *, state: State | None = None, isolation: Isolation | None = None, labels: dict[str, str] | None = None
+        self, where: WorkloadFilter = ALL_WORKLOADS, *, page: int | None = None
     ) -> Iterator[WorkloadSummary]:
-        """Every workload, newest first, page after page."""
-        return self._transport.stream(
-            self._session.pages(
-                lambda cursor: api.workloads(state=state, isolation=isolation, labels=labels, cursor=cursor)
-            )
-        )
+        """Every workload, newest first, `page` of them per request."""
+        return self._transport.stream(self._session.workloads(where, page=page))
 
     def kill(self, workload_id: str) -> WorkloadView:
         """Kill; repeating it is harmless."""
@@ -145,28 +123,18 @@ class Vulcan:
         return self._call(api.replay(workload_id, wait_s=wait_s, idempotency_key=idempotency_key))
 
     def logs(
-        self,
-        workload_id: str,
-        *,
-        after: int | None = None,
-        limit: int | None = None,
-        stream: Stream | None = None,
-        search: str | None = None,
+        self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int | None = None, limit: int | None = None
     ) -> LogPage:
         """A page of log lines, those after line `after`."""
-        return self._call(api.logs(workload_id, after=after, limit=limit, stream=stream, search=search))
+        return self._call(api.logs(workload_id, where, after=after, limit=limit))
 
-    def iter_logs(
-        self, workload_id: str, *, after: int = 0, stream: Stream | None = None, search: str | None = None
-    ) -> Iterator[LogLine]:
+    def iter_logs(self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0) -> Iterator[LogLine]:
         """Every log line that there is now, page after page."""
-        return self._transport.stream(self._session.log_pages(workload_id, after=after, stream=stream, search=search))
+        return self._transport.stream(self._session.log_pages(workload_id, where, after=after))
 
-    def follow_logs(
-        self, workload_id: str, *, after: int = 0, stream: Stream | None = None, search: str | None = None
-    ) -> Iterator[LogLine]:
+    def follow_logs(self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0) -> Iterator[LogLine]:
         """Log lines as they come, those there are first, each once, until the workload has ended."""
-        return self._transport.stream(self._session.follow_logs(workload_id, after=after, stream=stream, search=search))
+        return self._transport.stream(self._session.follow_logs(workload_id, where, after=after))
 
     def events(self, workload_id: str, *, after: int | None = None) -> EventPage:
         """The history of a workload."""

@@ -6,13 +6,13 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from vulcan_contracts.logs import Stream
 from vulcan_contracts.spec import Spec
 from vulcan_contracts.views import LogPage, WorkloadView
 from vulcan_sdk import api
 from vulcan_sdk.archive import Archive
 from vulcan_sdk.errors import ConnectError, DeadlineError
 from vulcan_sdk.exchange import exchange, refuse_redirect, unreachable
+from vulcan_sdk.filters import ALL_LINES, LineFilter, WorkloadFilter
 from vulcan_sdk.follow import Cursor, EventCursor, Follower, LogCursor
 from vulcan_sdk.retry import RetryPolicy, worth_retrying
 from vulcan_sdk.wire import Call, Close, Emit, Flow, Open, Params, Read, Request, Response, Sleep, error_of
@@ -73,22 +73,25 @@ class Session(Struct, frozen=True, kw_only=True):
         )
         return follower.run()
 
-    def follow_logs(self, workload_id: str, *, after: int, stream: Stream | None, search: str | None) -> Flow[None]:
+    def follow_logs(self, workload_id: str, where: LineFilter, *, after: int) -> Flow[None]:
         """Emits log lines, past and live, until the workload has ended."""
-        cursor = LogCursor(after=after, contiguous=stream is None and search is None)
-        params = api.present(stream=stream, search=search)
-        return self.follow(cursor, api.workload_path(workload_id, "logs"), params)
+        cursor = LogCursor(after=after, contiguous=where == ALL_LINES)
+        return self.follow(cursor, api.workload_path(workload_id, "logs"), where.params())
 
     def follow_events(self, workload_id: str | None, *, after: int | None) -> Flow[None]:
         """Emits events, of one workload until its end, or of the whole tenant for ever."""
         path = "/v1/events" if workload_id is None else api.workload_path(workload_id, "events")
         return self.follow(EventCursor(after=after, until_ended=workload_id is not None), path, {})
 
-    def log_pages(self, workload_id: str, *, after: int, stream: Stream | None, search: str | None) -> Flow[None]:
+    def workloads(self, where: WorkloadFilter, *, page: int | None) -> Flow[None]:
+        """Emits workloads, newest first."""
+        return self.pages(lambda cursor: api.workloads(where, limit=page, cursor=cursor))
+
+    def log_pages(self, workload_id: str, where: LineFilter, *, after: int) -> Flow[None]:
         """Emits the log lines that there are now."""
 
         def page(cursor: str | None) -> Call[LogPage]:
-            return api.logs(workload_id, after=int(cursor or 0), limit=PAGE, stream=stream, search=search)
+            return api.logs(workload_id, where, after=int(cursor or 0), limit=PAGE)
 
         return self.pages(page, cursor=str(after))
 
