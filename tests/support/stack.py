@@ -44,6 +44,8 @@ class Stack:
 
     def restart(self) -> None:
         """Start it again after `stop` or `crash`, in the same data directory."""
+        endpoint = self.data / "endpoint"
+        endpoint.unlink(missing_ok=True)  # of a crashed one
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("vulcan")), "up"],
@@ -53,7 +55,6 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        endpoint = self.data / "endpoint"
         self._wait(lambda: endpoint.exists() and self._is_ready(endpoint.read_text().strip()), START_TIMEOUT_S)
         self.url = endpoint.read_text().strip()
         self.key = (self.data / "admin.key").read_text().strip()

