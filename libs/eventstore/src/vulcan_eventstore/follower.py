@@ -4,7 +4,7 @@ The iterators never end by themselves. They outlive a server that goes and comes
 yielded again. Close them (`contextlib.aclosing`) to let the server forget them at once.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from vulcan_contracts import subjects
@@ -31,7 +31,7 @@ async def last_log_seq(bus: Bus) -> int:
 
 async def follow_events(
     bus: Bus, *, filter_subject: str = subjects.ALL_EVENTS, after_seq: int | None = 0, max_batch: int = _EVENTS_BATCH
-) -> AsyncIterator[list[Recorded]]:
+) -> AsyncGenerator[list[Recorded], None]:
     """Events behind `after_seq` (None: behind the newest at the first iteration), in batches of at most `max_batch`.
 
     Raises:
@@ -55,7 +55,7 @@ async def follow_events(
 
 async def follow_logs(
     bus: Bus, *, filter_subject: str = subjects.ALL_LOGS, after_seq: int | None = 0, max_batch: int = _LOGS_BATCH
-) -> AsyncIterator[list[StoredBatch]]:
+) -> AsyncGenerator[list[StoredBatch], None]:
     """Log batches behind `after_seq` (None: behind the newest at the first iteration), `max_batch` at a time.
 
     Raises:
