@@ -112,6 +112,11 @@ class OrderedReader:
             else:
                 await self._wait(self._consumer)
 
+    @property
+    def buffered(self) -> bool:
+        """True if `next` has something at hand."""
+        return bool(self._buffer)
+
     async def close(self) -> None:
         """Let the server forget the consumer. Safe to repeat."""
         if self._consumer is not None:

@@ -1,0 +1,247 @@
+"""The way from the scheduler to a node: one small queue per node, in the server's memory.
+
+A claim that is not done is delivered again; the fence on the workload's log makes a second delivery harmless. A server
+that restarts has lost the queues and their stream: both sides make them again, and the scheduler, which sees that
+nothing started, schedules again.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Final, Self
+
+import msgspec
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+from vulcan_contracts import subjects
+from vulcan_contracts.dispatch import Assignment, decode_assignment, encode_assignment
+from vulcan_eventstore import jetstream, metrics
+from vulcan_eventstore.backoff import patiently, within
+from vulcan_eventstore.connection import Bus, Subscription
+from vulcan_eventstore.errors import ApiError, EventStoreUnavailableError
+from vulcan_eventstore.jetstream import STREAM_NOT_FOUND, nanoseconds
+from vulcan_eventstore.streams import StreamSettings, dispatch_config, ensure_stream
+
+_GRACE_S: Final = 1.0
+_INACTIVE_S: Final = 3600.0
+_log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+class ClaimSettings(Struct, frozen=True, kw_only=True):
+    """redeliver_after_s: when a claim that is not done is delivered again; longer than it takes to start an attempt."""
+
+    redeliver_after_s: float = 30.0
+
+
+class Dispatcher:
+    """The scheduler's side."""
+
+    def __init__(self, bus: Bus, settings: StreamSettings | None = None) -> None:
+        self._bus = bus
+        self._settings = settings or StreamSettings()
+
+    async def offer(self, node: str, assignment: Assignment, *, deadline_s: float = 5.0) -> None:
+        """Put an assignment into the node's queue. The same one again is harmless.
+
+        Raises:
+            EventStoreUnavailableError: not queued by the deadline, or not known to be.
+        """
+        payload = encode_assignment(assignment)
+        headers = {jetstream.MSG_ID: f"{assignment.workload.id}.{assignment.seq}"}
+        if assignment.workload.traceparent is not None:
+            headers["traceparent"] = assignment.workload.traceparent
+        subject = subjects.dispatch(node)
+
+        async def store() -> None:
+            try:
+                await jetstream.publish(self._bus, subject, payload, headers=headers)
+            except EventStoreUnavailableError:
+                await _ensure(self._bus, self._settings)  # nobody listens on the subject after a server's restart
+                await jetstream.publish(self._bus, subject, payload, headers=headers)
+
+        await within(deadline_s, patiently(self._bus, "dispatch", store))
+
+    async def withdraw(self, node: str) -> None:
+        """Throw away what waits in the queue of a node that is gone.
+
+        Raises:
+            EventStoreUnavailableError: NATS does not answer.
+        """
+        try:
+            await jetstream.purge(self._bus, subjects.DISPATCH_STREAM, subjects.dispatch(node))
+        except ApiError as error:
+            if error.err_code != STREAM_NOT_FOUND:
+                raise
+
+
+class Claim:
+    """An assignment taken from the queue. It comes again unless `done` is said in time."""
+
+    def __init__(self, bus: Bus, assignment: Assignment, reply: str) -> None:
+        self._bus = bus
+        self._reply = reply
+        self.assignment = assignment
+
+    async def done(self) -> None:
+        """Take it off the queue for good. Not confirmed: if it gets lost, the claim comes again, which is harmless."""
+        await self._answer(b"+ACK")
+
+    async def put_back(self) -> None:
+        """Let it be delivered again at once."""
+        await self._answer(b"-NAK")
+
+    async def _answer(self, word: bytes) -> None:
+        try:
+            await self._bus.publish(self._reply, word)
+        except EventStoreUnavailableError as error:
+            _log.info("the claim of %s stays on the queue: %s", self.assignment.workload.id, error)
+
+
+class Claims:
+    """An executor's side: takes as many assignments as there is room for, and never more."""
+
+    def __init__(self, bus: Bus, node: str, settings: ClaimSettings) -> None:
+        self._bus = bus
+        self._node = node
+        self._settings = settings
+        self._inbox = ""
+        self._subscription: Subscription | None = None
+        self._arrived: list[Claim] = []
+        self._waiting: asyncio.Future[None] | None = None
+        self._wanted = 0
+        self._broken = ""
+
+    @classmethod
+    async def open(cls, bus: Bus, node: str, settings: ClaimSettings | None = None) -> Self:
+        """Take part in the node's queue.
+
+        Raises:
+            EventStoreUnavailableError: NATS does not answer.
+        """
+        claims = cls(bus, node, settings or ClaimSettings())
+        await claims._renew()
+        return claims
+
+    async def take(self, max_claims: int, timeout_s: float) -> list[Claim]:
+        """Up to `max_claims`, as soon as there is one; none after `timeout_s` or while NATS is away.
+
+        Raises:
+            BusClosedError: the connection is closed for good.
+        """
+        give_up = time.monotonic() + timeout_s
+        claims = self._collect(max_claims)
+        try:
+            await self._bus.wait_connected(timeout_s)
+            if self._broken:
+                await self._renew()
+            if not claims:
+                await self._pull(max_claims, {"no_wait": True}, give_up)
+                claims = self._collect(max_claims)
+            left_s = give_up - time.monotonic()
+            if not claims and not self._broken and left_s > 0:
+                await self._pull(1, {"expires": nanoseconds(left_s)}, give_up)
+                claims = self._collect(max_claims)
+        except EventStoreUnavailableError as error:
+            if self._bus.closed:
+                raise
+            _log.debug("no claims: %s", error)
+        left_s = give_up - time.monotonic()
+        if not claims and self._broken and left_s > 0:
+            _log.info("dispatch to %s: %s", self._node, self._broken)
+            await asyncio.sleep(min(0.1, left_s))  # nothing is asked of a server in trouble in a busy loop
+        return claims
+
+    async def close(self) -> None:
+        """Ask for nothing more. The queue stays, for the node's next executor."""
+        if self._subscription is not None:
+            await self._subscription.close()
+        for claim in self._arrived:
+            await claim.put_back()
+        self._arrived.clear()
+
+    def _collect(self, max_claims: int) -> list[Claim]:
+        claims, self._arrived = self._arrived[:max_claims], self._arrived[max_claims:]
+        return claims
+
+    async def _pull(self, batch: int, how: dict[str, object], give_up: float) -> None:
+        """Ask for a batch, and return when it came or the server said that no more of it will."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._wanted = batch
+        remove_hook = self._bus.on_disconnect(lambda: self._give_up("the connection was lost"))
+        try:
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.DISPATCH_STREAM}.{self._node}"
+            await self._bus.publish(subject, _encoder.encode({"batch": batch, **how}), reply=self._inbox)
+            async with asyncio.timeout(max(0.0, give_up - time.monotonic()) + _GRACE_S):
+                await self._waiting
+        except TimeoutError:
+            self._broken = "a pull was not answered"
+        except BaseException:
+            self._broken = "a pull was given up"  # what it still brings must not arrive: there may be no room then
+            raise
+        finally:
+            remove_hook()
+            self._waiting = None
+
+    async def _receive(self, message: Msg) -> None:
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status is None or message.data:
+            self._accept(message)
+        elif status in ("404", "408"):
+            self._wake()
+        elif status != "100":
+            self._give_up(f"{status} {headers.get('Description', '')}")
+
+    def _accept(self, message: Msg) -> None:
+        try:
+            assignment = decode_assignment(message.data)
+        except msgspec.DecodeError as error:
+            metrics.SKIPPED.labels(subjects.DISPATCH_STREAM).inc()
+            _log.error("%s: not an assignment, it stays until it is too old: %s", message.subject, error)
+            return
+        self._arrived.append(Claim(self._bus, assignment, message.reply))
+        if len(self._arrived) >= self._wanted:
+            self._wake()
+
+    def _give_up(self, why: str) -> None:
+        self._broken = why
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def _renew(self) -> None:
+        """A new inbox, so that nothing an earlier pull asked for arrives any more, on the same queue."""
+        if self._subscription is not None:
+            await self._subscription.close()
+        self._inbox = self._bus.new_inbox()
+        self._subscription = await self._bus.subscribe(self._inbox, self._receive)
+        config = {
+            "durable_name": self._node,
+            "name": self._node,
+            "filter_subject": subjects.dispatch(self._node),
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "ack_wait": nanoseconds(self._settings.redeliver_after_s),
+            "max_deliver": -1,
+            "max_ack_pending": -1,
+            "max_waiting": 512,
+            "inactive_threshold": nanoseconds(_INACTIVE_S),
+        }
+        body = {"stream_name": subjects.DISPATCH_STREAM, "config": config}
+        operation = f"CONSUMER.CREATE.{subjects.DISPATCH_STREAM}.{self._node}"
+        try:
+            await jetstream.call(self._bus, operation, body)
+        except ApiError as error:
+            if error.err_code != STREAM_NOT_FOUND:
+                raise
+            await _ensure(self._bus, StreamSettings())
+            await jetstream.call(self._bus, operation, body)
+        self._broken = ""
+
+
+async def _ensure(bus: Bus, settings: StreamSettings) -> None:
+    await ensure_stream(bus, {**dispatch_config(settings), "num_replicas": bus.settings.replicas})
