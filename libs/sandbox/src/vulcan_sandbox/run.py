@@ -127,6 +127,7 @@ class Run:
                     ending.cancel()
                 raise
             finally:
+                await self._log.abandon()
                 await self._destroy(preparing)
                 if ending is not None:
                     await ending

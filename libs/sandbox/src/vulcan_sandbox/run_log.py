@@ -20,12 +20,16 @@ _MAX_SAID: Final = 256
 class LineWriter(Protocol):
     """What a run needs of a `LogWriter`."""
 
-    async def write(self, stream: Stream, text: str, partial: bool = False) -> None:
+    async def write(self, stream: Stream, text: str, partial: bool = False) -> int:
         """Add a line; waits while too much is on its way."""
         ...
 
     async def close(self) -> int:
         """Wait until every line is acknowledged; returns the number of the last one."""
+        ...
+
+    async def abandon(self) -> None:
+        """Stop at once. Safe to repeat, and after `close`."""
         ...
 
 
@@ -129,6 +133,12 @@ class RunLog:
             if self.broken is not None:
                 raise self.broken
             return await self._writer.close()
+
+    async def abandon(self) -> None:
+        """Stop writing, whatever is left. Safe to repeat, and after `finish`."""
+        self._swallowing = True
+        if self._writer is not None:
+            await self._writer.abandon()
 
     async def _write(self, stream: OutputStream, pieces: Iterator[Piece]) -> None:
         if self._writer is None:
