@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from vulcan_sdk.config import is_loopback
 from vulcan_sdk.errors import ApiError, ConnectError, DeadlineError, ProtocolError, VulcanError
 from vulcan_sdk.retry import RetryPolicy, worth_retrying
 from vulcan_sdk.wire import Call, Failure, Flow, Response, Send, Sleep, error_of
@@ -57,9 +58,14 @@ def unreachable(base_url: str, failure: Failure) -> ConnectError:
     """The error for a server that does not answer, with what to do about it."""
     if failure.sent:
         return ConnectError(f"lost the connection to Vulcan at {base_url}: {failure.message}")
+    if is_loopback(base_url):
+        return ConnectError(
+            f"Vulcan is not running at {base_url} ({failure.message})",
+            hint="Start it with `make run` or `vulcan up`, or set VULCAN_URL to where it is.",
+        )
     return ConnectError(
-        f"Vulcan is not running at {base_url} ({failure.message})",
-        hint="Start it with `make run` or `vulcan up`, or set VULCAN_URL to where it is.",
+        f"cannot reach Vulcan at {base_url} ({failure.message})",
+        hint="Check the address (VULCAN_URL) and the network on the way.",
     )
 
 

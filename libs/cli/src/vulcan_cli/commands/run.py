@@ -1,0 +1,46 @@
+"""`vulcan run`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vulcan_cli import exits
+from vulcan_cli.common import COMMON, Common, connect
+from vulcan_cli.output import print_json, write_line
+from vulcan_cli.running import stay
+from vulcan_cli.submission import SpecOptions, submission
+
+_NO_OPTIONS = SpecOptions()
+
+
+def run(
+    *words: str,
+    options: SpecOptions = _NO_OPTIONS,
+    detach: Annotated[bool, Parameter(alias="-d")] = False,
+    idempotency_key: str | None = None,
+    common: Common = COMMON,
+) -> int:
+    """Run code, a file, a folder, an archive or an image, and print what it prints.
+
+    Exits with the workload's own code; 124 timed out, 137 killed or out of memory, 152 CPU limit, 153 output, disk or
+    process limit, 126 cannot be run as it is, 125 Vulcan itself failed, 130 Ctrl-C (which kills the workload).
+
+    Args:
+        words: The file, folder or archive, or `-` for code on stdin; then the arguments of the program. Put `--` before
+            arguments that begin with a hyphen.
+        options: What and how.
+        detach: Print the id and return, leaving it to run.
+        idempotency_key: A name for this submit: the same name again is the same workload, not another one.
+        common: Options of every command.
+    """
+    spec, prepared = submission(words, options)
+    archive = prepared.archive if prepared is not None else None
+    with connect(common) as vulcan:
+        view = vulcan.submit(spec, archive, idempotency_key=idempotency_key)
+        if not detach:
+            return stay(vulcan, view, common)
+        if common.json:
+            print_json(view)
+        else:
+            write_line(view.id)
+        return exits.OK

@@ -1,0 +1,35 @@
+"""The options that every command has, and the client they lead to."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from vulcan_sdk.client import Vulcan
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Options of every command."""
+
+    json: bool = False
+    """Print JSON, errors too."""
+
+    url: Annotated[str | None, Parameter(env_var="VULCAN_URL", show_env_var=False)] = None
+    """Where Vulcan is; without it VULCAN_URL, then the stack on this machine."""
+
+    verbose: Annotated[bool, Parameter(alias="-v")] = False
+    """Say more."""
+
+
+COMMON = Common()
+
+
+def connect(common: Common, *, timeout_s: float = 30.0) -> "Vulcan":
+    """The client. A server that is not there is reported soon; one that was there is waited for."""
+    from vulcan_sdk.client import Vulcan
+    from vulcan_sdk.retry import RetryPolicy
+
+    return Vulcan(url=common.url, timeout_s=timeout_s, retries=RetryPolicy(max_attempts=3, reconnect_s=120.0))
