@@ -11,10 +11,15 @@ _MANAGE: Final = Group("Manage", sort_key=3)
 _HERE: Final = Group("This machine", sort_key=4)
 _OPTIONS: Final = Group("Options", sort_key=5)
 
+_EXIT_CODES: Final = """
+
+Exits with the workload's own code; 124: timed out; 137: killed or out of memory; 152: CPU limit; 153: output, disk or
+process limit; 126: cannot be run as it is; 125: Vulcan itself failed; 130: Ctrl-C, which kills the workload."""
+
 app = App(
     name="vulcan",
     help="Run code that nobody trusts, in the isolation that fits.",
-    help_format="plaintext",
+    help_format="markdown",
     version=lambda: version("vulcan-cli"),
     version_flags=["--version"],
     default_parameter=Parameter(negative=(), show_default=False),
@@ -25,7 +30,7 @@ app = App(
 )
 
 for _name, _where, _group, _help in (
-    ("run", "run:run", _RUN, "Run code, a file, a folder, an archive or an image."),
+    ("run", "run:run", _RUN, "Run code, a file, a folder, an archive or an image." + _EXIT_CODES),
     ("replay", "replay:replay", _RUN, "Run a workload's spec again."),
     ("kill", "kill:kill", _RUN, "Kill workloads."),
     ("rm", "kill:rm", _RUN, "Kill workloads if needed, and hide them from lists."),

@@ -38,7 +38,7 @@ class SpecOptions:
     """The language; without it, told from the file's ending."""
 
     entrypoint: Annotated[str | None, Parameter(group=_WHAT)] = None
-    """The file to start in a folder or archive; without it main.*, index.* or the only one."""
+    """The file to start in a folder or archive; without it `main.*`, `index.*` or the only one."""
 
     stdin: Annotated[str | None, Parameter(group=_WHAT, allow_leading_hyphen=True, metavar="FILE|-")] = None
     """A file to give as standard input; `-`: this command's own."""

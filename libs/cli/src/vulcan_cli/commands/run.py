@@ -22,9 +22,6 @@ def run(
 ) -> int:
     """Run code, a file, a folder, an archive or an image, and print what it prints.
 
-    Exits with the workload's own code; 124 timed out, 137 killed or out of memory, 152 CPU limit, 153 output, disk or
-    process limit, 126 cannot be run as it is, 125 Vulcan itself failed, 130 Ctrl-C (which kills the workload).
-
     Args:
         words: The file, folder or archive, or `-` for code on stdin; then the arguments of the program. Put `--` before
             arguments that begin with a hyphen.
