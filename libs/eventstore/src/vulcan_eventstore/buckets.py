@@ -17,8 +17,10 @@ from vulcan_eventstore import jetstream
 from vulcan_eventstore.backoff import within
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import (
+    BusClosedError,
     EventStoreError,
     KeyExistsError,
+    PositionLostError,
     RevisionConflictError,
     StaleWriteError,
 )
@@ -137,10 +139,7 @@ class Bucket(Generic[T]):
         Raises:
             EventStoreUnavailableError: NATS does not answer.
         """
-        reader = OrderedReader(
-            self._bus, self._stream, filter_subject=f"{self._prefix}>", after_seq=0, max_batch=_BATCH
-        )
-        mirror = Mirror(self, reader, self._prefix, on_change)
+        mirror = Mirror(self, self._reader, self._prefix, on_change)
         try:
             await within(timeout_s, mirror.load())
         except BaseException:
@@ -159,6 +158,9 @@ class Bucket(Generic[T]):
         except msgspec.DecodeError as error:
             raise EventStoreError(f"{self._name}: not a {self._kind.__name__}: {error}") from error
 
+    def _reader(self) -> OrderedReader:
+        return OrderedReader(self._bus, self._stream, filter_subject=f"{self._prefix}>", after_seq=0, max_batch=_BATCH)
+
     async def _last(self, key: str) -> Stored | None:
         return await jetstream.last(self._bus, self._stream, self._subject(key))
 
@@ -174,12 +176,13 @@ class Mirror(Generic[T]):
     def __init__(
         self,
         bucket: Bucket[T],
-        reader: OrderedReader,
+        new_reader: Callable[[], OrderedReader],
         prefix: str,
         on_change: Callable[[str, T | None], None] | None,
     ) -> None:
         self._bucket = bucket
-        self._reader = reader
+        self._new_reader = new_reader
+        self._reader = new_reader()
         self._prefix = prefix
         self._on_change = on_change
         self._values: dict[str, T] = {}
@@ -193,9 +196,7 @@ class Mirror(Generic[T]):
 
     async def load(self) -> None:
         """Read what is there, and go on reading in a task of its own; `Bucket.mirror` calls it."""
-        await self._reader.open()
-        while self._reader.pending > 0 or self._reader.buffered:
-            await self._apply_next()
+        await self._read_all()
         self._task = asyncio.create_task(self._follow(), name=f"mirror {self._prefix}")
 
     async def close(self) -> None:
@@ -211,9 +212,31 @@ class Mirror(Generic[T]):
     async def __aexit__(self, *_exc: object) -> None:
         await self.close()
 
-    async def _follow(self) -> None:
-        while True:
+    async def _read_all(self) -> None:
+        await self._reader.open()
+        while self._reader.pending > 0 or self._reader.buffered:
             await self._apply_next()
+
+    async def _follow(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._apply_next()
+                except PositionLostError as error:
+                    _log.error("reading the bucket anew: %s", error)
+                    await self._start_over()
+        except BusClosedError:
+            return  # nothing can change any more
+
+    async def _start_over(self) -> None:
+        """The bucket is not the one that was read so far: forget that one."""
+        await self._reader.close()
+        self._reader = self._new_reader()
+        before = set(self._values)
+        self._values.clear()
+        await self._read_all()
+        for key in before - set(self._values):
+            self._tell(key, None)
 
     async def _apply_next(self) -> None:
         for each in await self._reader.next():
@@ -231,8 +254,15 @@ class Mirror(Generic[T]):
             self._values.pop(key, None)
         else:
             self._values[key] = value
-        if self._on_change is not None:
+        self._tell(key, value)
+
+    def _tell(self, key: str, value: T | None) -> None:
+        if self._on_change is None:
+            return
+        try:
             self._on_change(key, value)
+        except Exception:  # noqa: BLE001 - the mirror goes on, whatever its reader makes of a change
+            _log.exception("%s: on_change failed", key)
 
 
 def _is_marker(headers: Mapping[str, str]) -> bool:

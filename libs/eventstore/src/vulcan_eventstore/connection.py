@@ -6,7 +6,6 @@ buffered and sent late (here they wait for the connection, or fail).
 """
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Self
@@ -24,14 +23,16 @@ from vulcan_eventstore.errors import (
     IncompatibleServerError,
     PayloadTooLargeError,
 )
+from vulcan_eventstore.replies import Replies
 
 MIN_SERVER: Final = (2, 12)
 MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
-_NO_RESPONDERS: Final = "503"
+_CLOSE_TIMEOUT_S: Final = 2.0
+_HEADER_LINE_BYTES: Final = len("NATS/1.0\r\n") + len("\r\n")
+_HEADER_SEPARATOR_BYTES: Final = len(": ") + len("\r\n")
 
 _log = logging.getLogger(__name__)
 
-Reply = Callable[[Msg], None]
 Headers = Mapping[str, str]
 
 
@@ -72,10 +73,8 @@ class Bus:
         self._settings = settings
         self._up = asyncio.Event()
         self._closing = asyncio.Event()
-        self._replies: dict[str, Reply] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._tokens = itertools.count()
         self._inbox = f"{client.new_inbox()}."
+        self._replies = Replies(self._inbox)
         self._on_reconnect: dict[object, Callable[[], None]] = {}
         self._on_disconnect: dict[object, Callable[[], None]] = {}
         self._on_overflow: dict[int, Callable[[], None]] = {}
@@ -112,9 +111,12 @@ class Bus:
             await bus.close()
             message = f"cannot connect to NATS at {_without_secrets(settings.url)}: {cause!r}"
             raise EventStoreUnavailableError(message) from failure
+        except BaseException:
+            await bus.close()
+            raise
         try:
             bus._check_server()
-            await client.subscribe(f"{bus._inbox}*", cb=bus._dispatch_reply)
+            await client.subscribe(f"{bus._inbox}*", cb=bus._replies.dispatch)
         except BaseException:
             await bus.close()
             raise
@@ -127,7 +129,11 @@ class Bus:
         self._closing.set()
         self._up.clear()
         self._fail_waiting()
-        await self._client.close()
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._client.close()
+        except TimeoutError:
+            _log.warning("the connection to NATS did not close in time")
 
     async def __aenter__(self) -> Self:
         return self
@@ -193,15 +199,13 @@ class Bus:
                 waiter.set_result(None)
 
         remove = self.on_reconnect(wake)
-        self._waiting.add(waiter)
         try:
             async with asyncio.timeout(timeout_s):
-                await waiter
+                await self._replies.wait(waiter)
         except TimeoutError:
             raise EventStoreUnavailableError("NATS is away") from self._last_error
         finally:
             remove()
-            self._waiting.discard(waiter)
 
     async def publish(self, subject: str, payload: bytes, *, reply: str = "", headers: Headers | None = None) -> None:
         """Hand a core message to the connection. At most once; nothing is buffered while the server is away.
@@ -212,10 +216,11 @@ class Bus:
         """
         if not self._up.is_set():
             self._raise_away()
+        size = len(payload) + _size(headers)
+        if size > self._client.max_payload:  # the server would end the connection over it
+            raise PayloadTooLargeError(f"a message of {size} bytes; NATS takes {self._client.max_payload}")
         try:
             await self._client.publish(subject, payload, reply=reply, headers=headers)  # type: ignore[arg-type] # read only
-        except nats.errors.MaxPayloadError as error:
-            raise PayloadTooLargeError(f"{len(payload)} bytes; NATS takes {self.max_payload_bytes}") from error
         except (OSError, nats.errors.Error) as error:
             raise EventStoreUnavailableError(f"cannot send to NATS: {error}") from error
 
@@ -250,8 +255,11 @@ class Bus:
         Raises:
             EventStoreUnavailableError: the last reply did not come in time, or nobody listens there.
         """
-        await self._exchange(
-            lambda inbox: self.publish(subject, payload, reply=inbox, headers=headers), take, subject, timeout_s
+        await self._replies.exchange(
+            lambda inbox: self.publish(subject, payload, reply=inbox, headers=headers),
+            take,
+            subject,
+            self._settings.request_timeout_s if timeout_s is None else timeout_s,
         )
 
     async def subscribe(
@@ -302,41 +310,12 @@ class Bus:
         Raises:
             EventStoreUnavailableError: it did not come back in time.
         """
-        await self._exchange(lambda inbox: self.publish(inbox, b""), lambda _message: True, "its own inbox", timeout_s)
-
-    async def _exchange(
-        self,
-        send: Callable[[str], Awaitable[None]],
-        take: Callable[[Msg], bool],
-        subject: str,
-        timeout_s: float | None,
-    ) -> None:
-        token = str(next(self._tokens))
-        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def receive(message: Msg) -> None:
-            if finished.done():
-                return
-            if message.headers is not None and message.headers.get("Status") == _NO_RESPONDERS and not message.data:
-                finished.set_exception(EventStoreUnavailableError(f"nobody answers on {subject}"))
-                return
-            try:
-                if take(message):
-                    finished.set_result(None)
-            except Exception as error:  # noqa: BLE001 - handed to the one who waits
-                finished.set_exception(error)
-
-        self._replies[token] = receive
-        self._waiting.add(finished)
-        try:
-            await send(self._inbox + token)
-            async with asyncio.timeout(self._settings.request_timeout_s if timeout_s is None else timeout_s):
-                await finished
-        except TimeoutError:
-            raise EventStoreUnavailableError(f"no answer on {subject} in time") from None
-        finally:
-            del self._replies[token]
-            self._waiting.discard(finished)
+        await self._replies.exchange(
+            lambda inbox: self.publish(inbox, b""),
+            lambda _message: True,
+            "its own inbox",
+            self._settings.request_timeout_s if timeout_s is None else timeout_s,
+        )
 
     def new_inbox(self) -> str:
         """A subject that nobody else uses."""
@@ -358,16 +337,8 @@ class Bus:
             message = f"nats-server takes messages of {found} bytes; set max_payload to {MIN_MAX_PAYLOAD_BYTES} or more"
             raise IncompatibleServerError(message)
 
-    async def _dispatch_reply(self, message: Msg) -> None:
-        receive = self._replies.get(message.subject[len(self._inbox) :])
-        if receive is not None:
-            receive(message)
-
     def _fail_waiting(self) -> None:
-        error = BusClosedError if self._closing.is_set() else EventStoreUnavailableError
-        for waiter in list(self._waiting):
-            if not waiter.done():
-                waiter.set_exception(error("the connection to NATS was lost"))
+        self._replies.fail_all(BusClosedError if self._closing.is_set() else EventStoreUnavailableError)
 
     async def _disconnected(self) -> None:
         was_up = self._up.is_set()
@@ -376,8 +347,7 @@ class Bus:
         if was_up and not self._closing.is_set():
             _log.warning("lost the connection to NATS")
         self._fail_waiting()
-        for callback in list(self._on_disconnect.values()):
-            callback()
+        _call(self._on_disconnect)
 
     async def _reconnected(self) -> None:
         try:
@@ -392,8 +362,7 @@ class Bus:
         metrics.CONNECTED.set(1)
         metrics.RECONNECTS.inc()
         _log.info("connected to NATS again")
-        for callback in list(self._on_reconnect.values()):
-            callback()
+        _call(self._on_reconnect)
 
     async def _closed(self) -> None:
         self._closing.set()
@@ -422,6 +391,20 @@ def _register(callbacks: dict[object, Callable[[], None]], callback: Callable[[]
         callbacks.pop(key, None)
 
     return remove
+
+
+def _call(callbacks: dict[object, Callable[[], None]]) -> None:
+    for callback in list(callbacks.values()):
+        try:
+            callback()
+        except Exception:  # noqa: BLE001 - nats-py would end its reconnecting over it
+            _log.exception("a callback of the connection failed")
+
+
+def _size(headers: Headers | None) -> int:
+    if headers is None:
+        return 0
+    return _HEADER_LINE_BYTES + sum(len(k) + len(v.encode()) + _HEADER_SEPARATOR_BYTES for k, v in headers.items())
 
 
 def _without_secrets(url: str) -> str:

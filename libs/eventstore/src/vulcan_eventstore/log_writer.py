@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from vulcan_contracts import subjects
 from vulcan_contracts.clock import utc_now
+from vulcan_contracts.ids import ulid
 from vulcan_contracts.logs import LogBatch, LogLine, Stream, decode_batch, encode_batch
 from vulcan_eventstore import jetstream
 from vulcan_eventstore.backoff import patiently, within
@@ -233,6 +234,8 @@ class _Tail:
         self._attempt = attempt
         self._subject = subjects.log(tenant, workload_id)
         self._seq = end.seq
+        # Two writers may both have a batch that begins with the same line: neither may pass for the other's repeat.
+        self._writer = ulid()
 
     async def append(self, lines: list[LogLine]) -> None:
         """Store the lines as one batch, however often it takes; the caller sets the deadline.
@@ -243,7 +246,7 @@ class _Tail:
         batch = LogBatch(workload_id=self._workload_id, tenant=self._tenant, attempt=self._attempt, lines=lines)
         payload = encode_batch(batch)
         headers = {
-            jetstream.MSG_ID: f"{self._workload_id}.{self._attempt}.{batch.first}",
+            jetstream.MSG_ID: f"{self._workload_id}.{self._attempt}.{batch.first}.{self._writer}",
             jetstream.EXPECTED_SEQ: str(self._seq),
         }
         try:

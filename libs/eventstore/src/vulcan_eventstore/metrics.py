@@ -24,7 +24,7 @@ _LATENCY_BUCKETS: Final = (
 
 APPEND_SECONDS: Final = Histogram(
     "vulcan_eventstore_append_seconds",
-    "From the decision to append an event until the log acknowledged it, retries included",
+    "From a command until its event was acknowledged or refused, retries included",
     buckets=_LATENCY_BUCKETS,
 )
 FENCE_CONFLICTS: Final = Counter(

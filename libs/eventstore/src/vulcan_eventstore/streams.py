@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from vulcan_contracts import subjects
@@ -10,6 +11,7 @@ from vulcan_eventstore.errors import ApiError
 from vulcan_eventstore.jetstream import STREAM_NAME_IN_USE, call, nanoseconds
 
 _DAY_S: Final = 86_400
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _KEY_VALUE_BUCKETS: Final = (
     subjects.KEYS_BUCKET,
     subjects.TENANTS_BUCKET,
@@ -60,14 +62,16 @@ async def ensure_streams(bus: Bus, settings: StreamSettings) -> None:
 
 
 async def ensure_stream(bus: Bus, config: dict[str, Any]) -> None:
-    """Make one stream, or bring it up to its configuration."""
+    """Make one stream, or bring it up to its configuration; what the configuration does not name stays as it is."""
     name = config["name"]
     try:
         await call(bus, f"STREAM.CREATE.{name}", config)
     except ApiError as error:
         if error.err_code != STREAM_NAME_IN_USE:
             raise
-        await call(bus, f"STREAM.UPDATE.{name}", config)
+        current = _decode(await call(bus, f"STREAM.INFO.{name}"))["config"]
+        if any(current.get(key) != value for key, value in config.items()):
+            await call(bus, f"STREAM.UPDATE.{name}", {**current, **config})
 
 
 def _events(settings: StreamSettings) -> dict[str, Any]:
