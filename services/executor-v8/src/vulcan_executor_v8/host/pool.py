@@ -1,0 +1,195 @@
+"""Hosts that wait: some for anyone's first run, some for the next run of the tenant that they belong to."""
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from vulcan_executor_v8.cgroups.group import Limits
+from vulcan_executor_v8.cgroups.tree import CgroupTree
+from vulcan_executor_v8.host.channel import ChannelBrokenError
+from vulcan_executor_v8.host.cleanliness import proved_clean
+from vulcan_executor_v8.host.process import Host, HostStartError, start
+from vulcan_executor_v8.jail.launch import Launcher, Profile
+from vulcan_executor_v8.settings import V8Settings
+
+_DEMAND_WINDOW_S: Final = 1.0
+_SWEEP_S: Final = 1.0
+_RETRY_S: Final = 1.0
+_MIB: Final = 1_048_576
+
+log = structlog.get_logger(__name__)
+
+
+class Pool:
+    """Gives out hosts and takes them back. A host belongs to one tenant from its first run to its end."""
+
+    def __init__(
+        self, settings: V8Settings, launcher: Launcher, tree: CgroupTree, run_dir: Path, starters: int
+    ) -> None:
+        self._settings = settings
+        self._launcher = launcher
+        self._tree = tree
+        self._run_dir = run_dir
+        self._default = Profile(heap_mb=min(settings.heap_classes_mb))
+        self._starts = asyncio.Semaphore(starters)
+        self._names = itertools.count(1)
+        self._warm: deque[Host] = deque()
+        self._starting = 0
+        self._kept: list[Host] = []
+        self._taken: deque[float] = deque(maxlen=max(1, settings.max_warm_hosts))
+        self._low = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def resting_limits(self, profile: Profile) -> Limits:
+        """What a host may use while no run is in it."""
+        return Limits(
+            memory_bytes=(profile.heap_mb + self._settings.overhead_mb) * _MIB,
+            cpus=64.0,
+            pids=self._settings.overhead_pids + 64,
+        )
+
+    async def take(self, tenant: str, profile: Profile, *, stdin: bool) -> Host:
+        """A host of this profile that is the tenant's, or nobody's yet; started if none waits.
+
+        Raises:
+            HostStartError: none could be started.
+        """
+        host = self._kept_host(tenant, profile, stdin=stdin) or self._warm_host(profile)
+        if host is None:
+            host = await self._start(profile)
+        host.tenant = tenant
+        host.runs += 1
+        return host
+
+    def _kept_host(self, tenant: str, profile: Profile, *, stdin: bool) -> Host | None:
+        for host in reversed(self._kept):
+            usable = host.stdin.open or not stdin
+            if host.tenant == tenant and host.profile == profile and host.alive and usable:
+                self._kept.remove(host)
+                return host
+        return None
+
+    def _warm_host(self, profile: Profile) -> Host | None:
+        if profile != self._default:
+            return None
+        self._taken.append(time.monotonic())
+        self._low.set()
+        while self._warm:
+            host = self._warm.popleft()
+            if host.alive:
+                return host
+            self._spawn(self._destroy(host))
+        return None
+
+    async def _start(self, profile: Profile) -> Host:
+        async with self._starts:
+            name = f"h{next(self._names)}"
+            try:
+                group = self._tree.create(name)
+            except OSError as error:
+                raise HostStartError(f"no control group: {error}") from error
+            limits = self.resting_limits(profile)
+            return await start(self._run_dir / name, profile, self._launcher, group, limits, self._settings)
+
+    def restore(self, host: Host) -> None:
+        """Take back a host in which nothing ran."""
+        self._kept.append(host)
+        host.idle_since = time.monotonic()
+
+    def give_back(self, host: Host) -> None:
+        """Take back a host whose run ended by itself: it is kept if it proves clean, and killed if not."""
+        settings = self._settings
+        if self._closing or not settings.reuse or host.runs >= settings.max_runs_per_host or host.profile.egress:
+            self._spawn(self._destroy(host))
+        else:
+            self._spawn(self._recycle(host))
+
+    def discard(self, host: Host) -> None:
+        """Take back a host that must not live on."""
+        host.kill()
+        self._spawn(self._destroy(host))
+
+    async def _recycle(self, host: Host) -> None:
+        try:
+            clean = await proved_clean(host, self._settings.clean_timeout_s)
+            if clean:
+                host.group.set_limits(self.resting_limits(host.profile))
+                clean = await host.renew(self._settings.renew_timeout_s)
+        except (ChannelBrokenError, OSError):
+            clean = False
+        if not clean or self._closing:
+            await self._destroy(host)
+            return
+        host.idle_since = time.monotonic()
+        self._kept.append(host)
+
+    async def _destroy(self, host: Host) -> None:
+        if not await host.close(self._settings.kill_timeout_s):
+            log.error("host_not_removed", host=host.name, pid=host.pid)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("pool_task_failed", exc_info=error)
+
+    @property
+    def _target(self) -> int:
+        since = time.monotonic() - _DEMAND_WINDOW_S
+        recent = sum(1 for moment in self._taken if moment > since)
+        return min(self._settings.max_warm_hosts, max(self._settings.warm_hosts, recent))
+
+    async def run(self) -> None:
+        """Keep enough hosts warm, and let go of those that nobody needs."""
+        while True:
+            while len(self._warm) + self._starting < self._target:
+                self._starting += 1
+                self._spawn(self._add_warm())
+            self._sweep()
+            self._low.clear()
+            try:
+                async with asyncio.timeout(_SWEEP_S):
+                    await self._low.wait()
+            except TimeoutError:
+                continue
+
+    async def _add_warm(self) -> None:
+        try:
+            self._warm.append(await self._start(self._default))
+        except HostStartError as error:
+            log.warning("host_start_failed", error=str(error))
+            await asyncio.sleep(_RETRY_S)
+        finally:
+            self._starting -= 1
+
+    def _sweep(self) -> None:
+        oldest = time.monotonic() - self._settings.keep_s
+        self._kept.sort(key=lambda host: host.idle_since)
+        excess = len(self._kept) - self._settings.kept_hosts
+        for index, host in enumerate(list(self._kept)):
+            if index < excess or host.idle_since < oldest or not host.alive:
+                self._kept.remove(host)
+                self._spawn(self._destroy(host))
+        while len(self._warm) > self._target and self._warm[0].idle_since < oldest:
+            self._spawn(self._destroy(self._warm.popleft()))
+
+    async def close(self) -> None:
+        """End every waiting host."""
+        self._closing = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for host in [*self._warm, *self._kept]:
+            await self._destroy(host)
+        self._warm.clear()
+        self._kept.clear()

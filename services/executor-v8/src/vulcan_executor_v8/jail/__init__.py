@@ -1,0 +1,1 @@
+"""What stands between user code and the machine: bubblewrap, seccomp, resource limits."""

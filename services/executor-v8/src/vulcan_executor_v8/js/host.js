@@ -1,0 +1,109 @@
+// The host: one process, one tenant, one run at a time, each in a fresh Web Worker.
+//
+// The control socket belongs to this isolate alone. Every request brings a secret that nothing in the Worker's isolate
+// can read, and every reply carries it, so that bytes which user code might push into the socket are never taken for
+// a reply. User output does not pass through here: the Worker writes to fd 1 and fd 2 itself.
+
+const [socketPath, workerUrl, sourceFolder, warmUrl, egressProxy] = Deno.args;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const control = await Deno.connect({ transport: "unix", path: socketPath });
+await Deno.permissions.revoke({ name: "write" });
+await Deno.permissions.revoke({ name: "read", path: socketPath });
+if (egressProxy === undefined) await Deno.permissions.revoke({ name: "net" });
+
+const permissions = {
+  read: [sourceFolder],
+  env: true,
+  net: egressProxy !== undefined,
+  write: false,
+  run: false,
+  ffi: false,
+  sys: false,
+  import: false,
+};
+
+let pendingWrites = Promise.resolve();
+
+function send(header, payload) {
+  const head = encoder.encode(JSON.stringify({ ...header, size: payload?.byteLength ?? 0 }));
+  const frame = new Uint8Array(4 + head.length + (payload?.byteLength ?? 0));
+  new DataView(frame.buffer).setUint32(0, head.length);
+  frame.set(head, 4);
+  if (payload) frame.set(payload, 4 + head.length);
+  pendingWrites = pendingWrites.then(async () => {
+    for (let sent = 0; sent < frame.length;) sent += await control.write(frame.subarray(sent));
+  });
+}
+
+async function readExactly(size) {
+  const bytes = new Uint8Array(size);
+  for (let got = 0; got < size;) {
+    const count = await control.read(bytes.subarray(got));
+    if (count === null) Deno.exit(0);
+    got += count;
+  }
+  return bytes;
+}
+
+async function readRequest() {
+  const size = new DataView((await readExactly(4)).buffer).getUint32(0);
+  return JSON.parse(decoder.decode(await readExactly(size)));
+}
+
+function clearEnvironment() {
+  for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
+}
+
+// A Worker that has loaded its bootstrap and waits; user code has not touched it.
+function freshWorker() {
+  return new Promise((ready) => {
+    const worker = new Worker(workerUrl, { type: "module", deno: { permissions } });
+    worker.onmessage = () => ready(worker);
+  });
+}
+
+// Everything that comes from the Worker is data: structured clones, without getters or foreign prototypes.
+function run(worker, request) {
+  return new Promise((finished) => {
+    const end = (code, result) => {
+      worker.terminate();
+      send({ type: "end", nonce: request.nonce, code, result });
+      finished();
+    };
+    worker.onmessage = ({ data }) => {
+      if (data === null || typeof data !== "object") return;
+      if (data.type === "artifact" && typeof data.name === "string" && data.data instanceof Uint8Array) {
+        send({ type: "artifact", nonce: request.nonce, name: data.name }, data.data);
+      } else if (data.type === "end") {
+        const code = Number.isInteger(data.code) ? data.code & 255 : 1;
+        end(code, typeof data.result === "string" ? data.result : undefined);
+      }
+    };
+    worker.onmessageerror = () => {};
+    worker.onerror = (event) => {
+      event.preventDefault();
+      end(1);
+    };
+    for (const [name, value] of Object.entries(request.env)) Deno.env.set(name, value);
+    Deno.exitCode = 0;
+    worker.postMessage({ url: request.url, folder: request.folder, args: request.args, input: request.input });
+  });
+}
+
+await import(warmUrl);
+clearEnvironment();
+let worker = await freshWorker();
+send({ type: "ready", pid: Deno.pid });
+for (;;) {
+  const request = await readRequest();
+  if (request.type === "run") {
+    await run(worker, request);
+    worker = undefined;
+  } else if (request.type === "renew") {
+    clearEnvironment();
+    worker = await freshWorker();
+    send({ type: "renewed", nonce: request.nonce });
+  }
+}

@@ -1,0 +1,205 @@
+// What a Worker runs before user code: it makes the Worker look like the main thread of a normal program, loads the
+// entrypoint, calls its default export, and ends the run when nothing is left to do.
+//
+// Nothing here is a boundary. User code shares this realm and may break all of it; it then only harms its own run.
+
+const { core } = Deno[Deno.internal];
+const post = globalThis.postMessage.bind(globalThis);
+const close = globalThis.close.bind(globalThis);
+const { parse, stringify } = JSON;
+const inspect = Deno.inspect;
+const now = performance.now.bind(performance);
+const setTimer = setTimeout;
+const unref = Deno.unrefTimer;
+const print = (text) => core.print(text, true);
+
+let folder = "";
+let ended = false;
+
+function end(code, result) {
+  if (ended) return;
+  ended = true;
+  post({ type: "end", code, result });
+}
+
+// Deno.exit and, through it, process.exit: the program stops at this very statement.
+Deno.exit = (code) => {
+  end(code === undefined ? Deno.exitCode : Number(code) || 0);
+  close();
+  for (;;);
+};
+
+function describe(error) {
+  const text = error instanceof Error ? inspect(error) : `Uncaught ${inspect(error)}`;
+  return text
+    .split("\n")
+    .filter((line) => !/^\s+at .*(\(|\s)(ext:|node:internal\/|checkin:)/.test(line) && !line.includes(import.meta.url))
+    .join("\n")
+    .replaceAll(folder, "");
+}
+
+function fail(error, where) {
+  try {
+    print(`error: ${where}${describe(error)}\n`);
+  } catch {
+    print("error: Uncaught error that cannot be shown\n");
+  }
+  end(1);
+  close();
+}
+
+// The last listeners of their kind, so that a program's own may prevent the default.
+function lastListener(type, listener) {
+  const add = EventTarget.prototype.addEventListener;
+  const remove = EventTarget.prototype.removeEventListener;
+  add.call(globalThis, type, listener);
+  return () => {
+    remove.call(globalThis, type, listener);
+    add.call(globalThis, type, listener);
+  };
+}
+
+let nodeProcess;
+
+function nodeHandles(event, ...args) {
+  return nodeProcess !== undefined && nodeProcess.listenerCount(event) > 0 && nodeProcess.emit(event, ...args);
+}
+
+const moveError = lastListener("error", (event) => {
+  if (event.defaultPrevented) return;
+  event.preventDefault();
+  if (!nodeHandles("uncaughtException", event.error, "uncaughtException")) fail(event.error, "Uncaught ");
+});
+const moveRejection = lastListener("unhandledrejection", (event) => {
+  if (event.defaultPrevented) return;
+  event.preventDefault();
+  if (nodeHandles("unhandledRejection", event.reason, event.promise)) return;
+  if (!nodeHandles("uncaughtException", event.reason, "unhandledRejection")) {
+    fail(event.reason, "Uncaught (in promise) ");
+  }
+});
+const addListener = globalThis.addEventListener;
+globalThis.addEventListener = function addEventListener(type, ...rest) {
+  addListener.call(this ?? globalThis, type, ...rest);
+  if (type === "error") moveError();
+  if (type === "unhandledrejection") moveRejection();
+};
+
+for (const name of ["postMessage", "close", "onmessage", "onmessageerror", "name"]) delete globalThis[name];
+
+function prepareGlobals(args, input) {
+  Object.defineProperty(Deno, "args", { value: args, configurable: true, enumerable: true });
+  const original = Object.getOwnPropertyDescriptor(globalThis, "process");
+  const load = () => {
+    if (nodeProcess === undefined) {
+      nodeProcess = original.get ? original.get.call(globalThis) : original.value;
+      nodeProcess.argv = ["deno", mainPath, ...args];
+    }
+    return nodeProcess;
+  };
+  Object.defineProperty(globalThis, "process", {
+    configurable: true,
+    enumerable: original.enumerable,
+    get: load,
+    set(value) {
+      Object.defineProperty(globalThis, "process", { value, writable: true, configurable: true });
+    },
+  });
+  Object.defineProperty(globalThis, "Vulcan", {
+    value: Object.freeze({ input, artifact }),
+    configurable: true,
+  });
+}
+
+function artifact(name, data) {
+  if (typeof name !== "string" || name === "") throw new TypeError("Vulcan.artifact: the name must be a string");
+  let bytes;
+  if (typeof data === "string") bytes = new TextEncoder().encode(data);
+  else if (data instanceof ArrayBuffer) bytes = new Uint8Array(data.slice(0));
+  else if (ArrayBuffer.isView(data)) {
+    bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+  } else throw new TypeError("Vulcan.artifact: the data must be a string, an ArrayBuffer or a typed array");
+  post({ type: "artifact", name, data: bytes });
+}
+
+// The one pending operation that is ours: waiting for the next message of the host. Taking its hold off the event loop
+// for a moment tells whether the program has any work left, exactly as Deno itself tells for a main thread.
+let messageWait;
+
+function findMessageWait() {
+  const found = [];
+  for (let id = 0; id < 64; id++) if (core.hasPromise(id)) found.push(id);
+  if (found.length !== 1) throw new Error(`the event loop holds ${found.length} operations before the program starts`);
+  return { [core.promiseIdSymbol]: found[0] };
+}
+
+function hasWork() {
+  core.unrefOpPromise(messageWait);
+  const more = core.eventLoopHasMoreWork();
+  core.refOpPromise(messageWait);
+  return more;
+}
+
+function serialise(value) {
+  if (value === undefined) return undefined;
+  const text = stringify(value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
+  return text;
+}
+
+let mainPath = "";
+let outcome;
+
+function finish() {
+  let result;
+  try {
+    result = serialise(outcome);
+  } catch (error) {
+    print(`error: The result cannot be written as JSON: ${error?.message ?? error}\n`);
+    end(1);
+    return;
+  }
+  if (nodeProcess !== undefined) nodeProcess.emit("exit", Deno.exitCode);
+  globalThis.dispatchEvent(new Event("unload"));
+  end(Deno.exitCode, Deno.exitCode === 0 ? result : undefined);
+}
+
+let loaded = false;
+
+function watchForTheEnd(delay) {
+  if (ended) return;
+  if (loaded && !hasWork()) {
+    finish();
+    return;
+  }
+  unref(setTimer(() => watchForTheEnd(Math.min(delay * 2, 16)), delay));
+}
+
+async function main(url, input) {
+  const module = await import(url);
+  if (typeof module.default === "function") outcome = await module.default(input);
+  loaded = true;
+}
+
+addListener.call(globalThis, "message", ({ data: { url, folder: base, args, input } }) => {
+  folder = base;
+  mainPath = url.startsWith("file://") ? decodeURIComponent(url.slice(7)) : url;
+  const value = input.json === undefined ? parseOrText(input.text) : parse(input.json);
+  prepareGlobals(args, value);
+  // In the next turn: by then the wait for the next message has begun.
+  setTimer(() => {
+    messageWait = findMessageWait();
+    main(url, value).then(() => watchForTheEnd(1), (error) => fail(error, "Uncaught (in promise) "));
+  }, 0);
+}, { once: true });
+
+function parseOrText(text) {
+  if (text === "") return null;
+  try {
+    return parse(text);
+  } catch {
+    return text;
+  }
+}
+
+post("ready");
