@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from vulcan_contracts.projections import RebuildStatus
 from vulcan_contracts.spec import Spec
 from vulcan_contracts.tenants import Tenant
 from vulcan_contracts.views import (
@@ -14,6 +15,7 @@ from vulcan_contracts.views import (
     KeyRequest,
     LogPage,
     NewKey,
+    NodeView,
     Stats,
     TenantRequest,
     WorkloadPage,
@@ -23,10 +25,12 @@ from vulcan_sdk.archive import Archive
 from vulcan_sdk.filters import LineFilter, WorkloadFilter
 from vulcan_sdk.multipart import multipart
 from vulcan_sdk.sse import MEDIA_TYPE as EVENT_STREAM
-from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, Rebuild, TenantList, WhoAmI
+from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, TenantList, WhoAmI
 from vulcan_sdk.wire import Call, Params, Request, into, json_body, nothing
 
 WORKLOADS: Final = "/v1/workloads"
+UPLOAD_S: Final = 120.0
+"""How much longer a submit may take whose archive has to be sent."""
 
 
 def new_idempotency_key() -> str:
@@ -56,7 +60,7 @@ def submit(
             body=body,
         ),
         decode=into(WorkloadView),
-        patience_s=wait_s or 0.0,
+        patience_s=(wait_s or 0.0) + (0.0 if archive is None else UPLOAD_S),
     )
 
 
@@ -95,9 +99,16 @@ def replay(workload_id: str, *, wait_s: float | None, idempotency_key: str | Non
     )
 
 
-def logs(workload_id: str, where: LineFilter, *, after: int | None = None, limit: int | None = None) -> Call[LogPage]:
-    """A page of log lines."""
-    params = where.params() | present(after=after, limit=limit)
+def logs(
+    workload_id: str,
+    where: LineFilter,
+    *,
+    after: int | None = None,
+    limit: int | None = None,
+    tail: int | None = None,
+) -> Call[LogPage]:
+    """A page of log lines; `tail`: begin with the last so many of all lines."""
+    params = where.params() | present(after=after, limit=limit, tail=tail)
     return Call(
         request=Request(method="GET", path=workload_path(workload_id, "logs"), params=params), decode=into(LogPage)
     )
@@ -142,11 +153,11 @@ def nodes() -> Call[NodeList]:
     return Call(request=Request(method="GET", path="/v1/nodes"), decode=into(NodeList))
 
 
-def drain(node: str, *, drain: bool) -> Call[None]:
+def drain(node: str, *, drain: bool) -> Call[NodeView]:
     """Give a node no new work, or again."""
     headers, body = json_body(DrainRequest(drain=drain))
     path = f"/v1/nodes/{quote(node, safe='')}/drain"
-    return Call(request=Request(method="POST", path=path, headers=headers, body=body), decode=nothing)
+    return Call(request=Request(method="POST", path=path, headers=headers, body=body), decode=into(NodeView))
 
 
 def stats(*, window_s: float | None = None) -> Call[Stats]:
@@ -193,9 +204,9 @@ def whoami() -> Call[WhoAmI]:
     return Call(request=Request(method="GET", path="/v1/whoami"), decode=into(WhoAmI))
 
 
-def rebuild() -> Call[Rebuild]:
+def rebuild() -> Call[RebuildStatus]:
     """Drop the projections and build them again from the event log."""
-    return Call(request=Request(method="POST", path="/v1/admin/rebuild"), decode=into(Rebuild), repeatable=False)
+    return Call(request=Request(method="POST", path="/v1/admin/rebuild"), decode=into(RebuildStatus))
 
 
 def ready() -> Call[Any]:

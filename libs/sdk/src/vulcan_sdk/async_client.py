@@ -1,11 +1,12 @@
 """The client for asyncio: the same calls as `client.Vulcan`."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
 from vulcan_contracts.logs import LogLine
 from vulcan_contracts.outcome import Artifact
+from vulcan_contracts.projections import RebuildStatus
 from vulcan_contracts.spec import Spec
 from vulcan_contracts.tenants import Quotas, Role, Tenant
 from vulcan_contracts.views import (
@@ -30,7 +31,7 @@ from vulcan_sdk.config import Config, discover
 from vulcan_sdk.filters import ALL_LINES, ALL_WORKLOADS, LineFilter, WorkloadFilter
 from vulcan_sdk.retry import RetryPolicy
 from vulcan_sdk.session import Session
-from vulcan_sdk.views import Rebuild, WhoAmI
+from vulcan_sdk.views import WhoAmI
 from vulcan_sdk.wire import Call
 
 T = TypeVar("T")
@@ -130,21 +131,29 @@ class AsyncVulcan:
         """A page of log lines, those after line `after`."""
         return await self._call(api.logs(workload_id, where, after=after, limit=limit))
 
-    def iter_logs(self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0) -> AsyncIterator[LogLine]:
-        """Every log line that there is now, page after page."""
-        return self._transport.stream(self._session.log_pages(workload_id, where, after=after))
+    def iter_logs(
+        self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0, tail: int | None = None
+    ) -> AsyncIterator[LogLine]:
+        """Every log line that there is now, page after page; `tail`: of the last so many lines."""
+        return self._transport.stream(self._session.log_pages(workload_id, where, after=after, tail=tail))
 
-    def follow_logs(self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0) -> AsyncIterator[LogLine]:
-        """Log lines as they come, those there are first, each once, until the workload has ended."""
-        return self._transport.stream(self._session.follow_logs(workload_id, where, after=after))
+    def follow_logs(
+        self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0, tail: int | None = None
+    ) -> AsyncIterator[LogLine]:
+        """Log lines as they come, each once, until the workload has ended; first those there are, or the last `tail`."""
+        return self._transport.stream(self._session.follow_logs(workload_id, where, after=after, tail=tail))
 
     async def events(self, workload_id: str, *, after: int | None = None) -> EventPage:
         """The history of a workload."""
         return await self._call(api.events(workload_id, after=after))
 
-    def follow_events(self, workload_id: str | None = None, *, after: int | None = None) -> AsyncIterator[EventView]:
-        """The events of a workload until it has ended; without an id those of all the tenant's, for ever."""
+    def follow_events(self, workload_id: str, *, after: int | None = None) -> AsyncIterator[EventView]:
+        """The events of a workload, past and to come, until it has ended."""
         return self._transport.stream(self._session.follow_events(workload_id, after=after))
+
+    def follow_all_events(self, *, after: int | None = None, types: Sequence[str] = ()) -> AsyncIterator[EventView]:
+        """The events of all the tenant's workloads as they happen, for ever; those after `after` first."""
+        return self._transport.stream(self._session.follow_all_events(after=after, types=types))
 
     async def artifacts(self, workload_id: str) -> list[Artifact]:
         """The files that a workload left."""
@@ -162,7 +171,7 @@ class AsyncVulcan:
         """The executors."""
         return (await self._call(api.nodes())).items
 
-    async def drain(self, node: str, *, drain: bool = True) -> None:
+    async def drain(self, node: str, *, drain: bool = True) -> NodeView:
         """Give a node no new work; `drain=False`: again."""
         return await self._call(api.drain(node, drain=drain))
 
@@ -201,8 +210,8 @@ class AsyncVulcan:
         """Whose key this client carries."""
         return await self._call(api.whoami())
 
-    async def rebuild(self) -> Rebuild:
-        """Drop the projections and build them again from the event log."""
+    async def rebuild(self) -> RebuildStatus:
+        """Build the projections again from the event log; answers at once, or with the rebuild that goes on."""
         return await self._call(api.rebuild())
 
     async def _call(self, call: Call[T]) -> T:

@@ -6,7 +6,6 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from vulcan_contracts.events import TERMINAL_TYPES
 from vulcan_contracts.logs import LogLine
 from vulcan_contracts.views import EventView, LogsDone
 from vulcan_sdk.errors import ConnectError, DeadlineError, ProtocolError, VulcanError
@@ -49,8 +48,10 @@ class Cursor(Protocol[T_co]):
 class LogCursor:
     """Log lines. Unfiltered ones are numbered without gaps, so a hole is noticed and read again."""
 
-    def __init__(self, *, after: int = 0, contiguous: bool = True) -> None:
-        self._last = after
+    def __init__(self, *, after: int | None = 0, contiguous: bool = True) -> None:
+        """`after` None: the stream begins wherever the server says."""
+        self._anchored = after is not None
+        self._last = after or 0
         self._contiguous = contiguous
         self._hole: int | None = None
         self.done: LogsDone | None = None
@@ -83,17 +84,17 @@ class LogCursor:
 
     def _check(self, seq: int) -> None:
         # The same hole twice is what retention took away, not what a connection lost.
-        if self._contiguous and seq > self._last + 1 and self._hole != self._last:
+        if self._contiguous and self._anchored and seq > self._last + 1 and self._hole != self._last:
             self._hole = self._last
             raise Gap
+        self._anchored = True
 
 
 class EventCursor:
-    """Events, of one workload until it ended, or of a tenant for ever."""
+    """Events, of one workload until it has ended, or of a tenant for ever."""
 
-    def __init__(self, *, after: int | None = None, until_ended: bool) -> None:
+    def __init__(self, *, after: int | None = None) -> None:
         self._last = after
-        self._until_ended = until_ended
         self.finished = False
 
     @property
@@ -104,16 +105,12 @@ class EventCursor:
     def take(self, message: Message) -> list[EventView]:
         """The event in this message, unless it was seen."""
         if message.event == "done":
-            self.finished = self._until_ended
-            return []
-        if not message.data.startswith("{"):
+            self.finished = True
             return []
         event = _event.decode(message.data)
         if self._last is not None and event.seq <= self._last:
             return []
         self._last = event.seq
-        if self._until_ended and event.type in TERMINAL_TYPES:
-            self.finished = True
         return [event]
 
 

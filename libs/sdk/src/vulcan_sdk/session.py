@@ -1,7 +1,7 @@
 """What both clients do beyond a single call: run to the end, wait, follow, walk pages, download. No input or output."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -57,14 +57,26 @@ class Session(Struct, frozen=True, kw_only=True):
         """Follow the workload's events to its end; answers it as it then is."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         path = api.workload_path(workload_id, "events")
-        yield from self.follow(EventCursor(until_ended=True), path, {}, deadline=deadline)
+        yield from self.follow(EventCursor(), path, {}, deadline=deadline)
         return (yield from self.call(api.get(workload_id)))
 
-    def follow(self, cursor: Cursor[Any], path: str, params: Params, *, deadline: float | None = None) -> Flow[None]:
-        """Emits the items of a stream until it is finished."""
+    def follow(
+        self,
+        cursor: Cursor[Any],
+        path: str,
+        params: Params,
+        *,
+        at_first: Params | None = None,
+        deadline: float | None = None,
+    ) -> Flow[None]:
+        """Emits the items of a stream until it is finished; `at_first` is asked for while nothing was seen yet."""
+
+        def request(position: str | None) -> Request:
+            return api.event_stream(path, params | (at_first or {}) if position is None else params, position)
+
         follower = Follower(
             cursor,
-            lambda position: api.event_stream(path, params, position),
+            request,
             base_url=self.base_url,
             timeout_s=self.timeout_s,
             idle_timeout_s=self.idle_timeout_s,
@@ -73,30 +85,37 @@ class Session(Struct, frozen=True, kw_only=True):
         )
         return follower.run()
 
-    def follow_logs(self, workload_id: str, where: LineFilter, *, after: int) -> Flow[None]:
+    def follow_logs(self, workload_id: str, where: LineFilter, *, after: int, tail: int | None) -> Flow[None]:
         """Emits log lines, past and live, until the workload has ended."""
-        cursor = LogCursor(after=after, contiguous=where == ALL_LINES)
-        return self.follow(cursor, api.workload_path(workload_id, "logs"), where.params())
+        cursor = LogCursor(after=after if tail is None else None, contiguous=where == ALL_LINES)
+        path, params = api.workload_path(workload_id, "logs"), where.params()
+        return self.follow(cursor, path, params, at_first=api.present(tail=tail))
 
-    def follow_events(self, workload_id: str | None, *, after: int | None) -> Flow[None]:
-        """Emits events, of one workload until its end, or of the whole tenant for ever."""
-        path = "/v1/events" if workload_id is None else api.workload_path(workload_id, "events")
-        return self.follow(EventCursor(after=after, until_ended=workload_id is not None), path, {})
+    def follow_events(self, workload_id: str, *, after: int | None) -> Flow[None]:
+        """Emits a workload's events until its end."""
+        return self.follow(EventCursor(after=after), api.workload_path(workload_id, "events"), {})
+
+    def follow_all_events(self, *, after: int | None, types: Sequence[str]) -> Flow[None]:
+        """Emits the events of all the tenant's workloads, for ever; from now on, or those after `after` first."""
+        return self.follow(EventCursor(after=after), "/v1/events", {"type": list(types)} if types else {})
 
     def workloads(self, where: WorkloadFilter, *, page: int | None) -> Flow[None]:
         """Emits workloads, newest first."""
         return self.pages(lambda cursor: api.workloads(where, limit=page, cursor=cursor))
 
-    def log_pages(self, workload_id: str, where: LineFilter, *, after: int) -> Flow[None]:
+    def log_pages(self, workload_id: str, where: LineFilter, *, after: int, tail: int | None) -> Flow[None]:
         """Emits the log lines that there are now."""
 
         def page(cursor: str | None) -> Call[LogPage]:
-            return api.logs(workload_id, where, after=int(cursor or 0), limit=PAGE)
+            if cursor is None:
+                return api.logs(workload_id, where, after=after, limit=PAGE, tail=tail)
+            return api.logs(workload_id, where, after=int(cursor), limit=PAGE)
 
-        return self.pages(page, cursor=str(after))
+        return self.pages(page)
 
-    def pages(self, page: Callable[[str | None], Call[Any]], *, cursor: str | None = None) -> Flow[None]:
+    def pages(self, page: Callable[[str | None], Call[Any]]) -> Flow[None]:
         """Emits the items of a list, page after page."""
+        cursor: str | None = None
         while True:
             answer = yield from self.call(page(cursor))
             yield from _emit(answer.items)

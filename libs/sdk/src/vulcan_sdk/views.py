@@ -1,7 +1,5 @@
 """Answers of the API that `vulcan_contracts.views` has no name for: lists, and a few small ones."""
 
-from typing import Any
-
 from msgspec import Struct
 
 from vulcan_contracts.outcome import Artifact
@@ -46,7 +44,3 @@ class WhoAmI(Struct, frozen=True, kw_only=True):
     tenant: str
     role: Role
     name: str = ""
-
-
-Rebuild = dict[str, Any]
-"""What the start of a rebuild says about itself."""

@@ -35,7 +35,9 @@ def events(
     """
     with connect(common) as vulcan:
         found: Iterable[EventView]
-        if follow or workload is None:
+        if workload is None:
+            found = vulcan.follow_all_events(after=after, types=type or ())
+        elif follow:
             found = vulcan.follow_events(workload, after=after)
         else:
             found = _history(vulcan, workload, after)

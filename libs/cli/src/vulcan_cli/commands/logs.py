@@ -12,7 +12,7 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.lines import LinePrinter
 from vulcan_cli.text import moment
 from vulcan_contracts.logs import LogLine, Stream
-from vulcan_sdk.filters import LineFilter
+from vulcan_sdk.filters import ALL_LINES, LineFilter
 
 if TYPE_CHECKING:
     from vulcan_sdk.client import Vulcan
@@ -56,14 +56,13 @@ def logs(
 
 
 def _lines(vulcan: "Vulcan", workload: str, where: LineFilter, *, follow: bool, tail: int | None) -> Iterator[LogLine]:
-    after = 0
-    if tail is not None:
-        last: deque[LogLine] = deque(maxlen=tail)
-        for line in vulcan.iter_logs(workload, where):
-            last.append(line)
-            after = line.seq
-        yield from last
-    if follow:
-        yield from vulcan.follow_logs(workload, where, after=after)
-    elif tail is None:
-        yield from vulcan.iter_logs(workload, where)
+    if tail is not None and where != ALL_LINES:
+        # The server counts the last lines of all; of those that match, only reading them can tell.
+        last = deque(vulcan.iter_logs(workload, where), maxlen=max(1, tail))
+        yield from last if tail else ()
+        if follow:
+            yield from vulcan.follow_logs(workload, where, after=last[-1].seq if last else 0)
+    elif follow:
+        yield from vulcan.follow_logs(workload, where, tail=tail)
+    else:
+        yield from vulcan.iter_logs(workload, where, tail=tail)
