@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from vulcan_eventstore.blobs import Blobs
-
 from vulcan_chassis import logs
 from vulcan_chassis.service import Service
 from vulcan_contracts.ids import new_incarnation
 from vulcan_contracts.workload import Workload
+from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.dispatch import Claims
 from vulcan_eventstore.follower import last_event_seq
