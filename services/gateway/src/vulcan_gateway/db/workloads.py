@@ -1,0 +1,81 @@
+"""Lists of workloads, from the projection."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from vulcan_contracts.views import WorkloadPage, WorkloadSummary
+from vulcan_gateway.db.pool import Database
+from vulcan_gateway.domain.cursors import ListCursor, decode_list_cursor, encode_list_cursor
+from vulcan_gateway.domain.filters import ListQuery, label_filters
+
+_COLUMNS: Final = (
+    "id, state, reason, message, exit_code, isolation, backend, runtime, source_type, node, attempt, priority, labels, "
+    "submitted_at, started_at, ended_at, replay_of"
+)
+
+
+class _Where:
+    """Conditions with their arguments, numbered as Postgres wants them."""
+
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.arguments: list[Any] = []
+
+    def add(self, condition: str, *arguments: Any) -> None:
+        """Add `condition`, in which each `{}` stands for the next argument."""
+        numbers = range(len(self.arguments) + 1, len(self.arguments) + len(arguments) + 1)
+        self.conditions.append(condition.format(*(f"${number}" for number in numbers)))
+        self.arguments += arguments
+
+
+def _where(tenant: str, query: ListQuery) -> _Where:
+    where = _Where()
+    where.add("tenant = {}", tenant)
+    where.add("NOT deleted")
+    if query.state:
+        where.add("state = ANY({})", list(query.state))
+    if query.reason:
+        where.add("reason = ANY({})", [str(reason) for reason in query.reason])
+    for column in ("isolation", "backend", "runtime"):
+        if (wanted := getattr(query, column)) is not None:
+            where.add(f"{column} = {{}}", wanted)
+    for label in label_filters(query.label):
+        if label.value is None:
+            where.add("labels ? {}", label.name)
+        else:
+            where.add("labels @> {}::jsonb", msgspec.json.encode({label.name: label.value}).decode())
+    if query.text is not None:
+        where.add("(strpos(id, {}) > 0 OR strpos(labels::text, {}) > 0 OR strpos(message, {}) > 0)", *[query.text] * 3)
+    if query.submitted_after is not None:
+        where.add("submitted_at > {}", query.submitted_after)
+    if query.submitted_before is not None:
+        where.add("submitted_at < {}", query.submitted_before)
+    if query.cursor is not None:
+        where.add("(submitted_at, id) < ({}, {})", *decode_list_cursor(query.cursor))
+    return where
+
+
+async def list_workloads(database: Database, tenant: str, query: ListQuery) -> WorkloadPage:
+    """A page, newest first.
+
+    Raises:
+        Refusal: a cursor or label that cannot be.
+        ProjectionUnavailableError: Postgres is away.
+    """
+    where = _where(tenant, query)
+    sql = (
+        f"SELECT {_COLUMNS} FROM workloads WHERE {' AND '.join(where.conditions)} "  # noqa: S608 - fixed texts only
+        f"ORDER BY submitted_at DESC, id DESC LIMIT {query.limit + 1}"
+    )
+    rows = await database.fetch(sql, *where.arguments)
+    items = _summaries(rows[: query.limit])
+    has_more = len(rows) > query.limit
+    cursor = encode_list_cursor(ListCursor(items[-1].submitted_at, items[-1].id)) if has_more else None
+    return WorkloadPage(items=items, next_cursor=cursor, has_more=has_more)
+
+
+def _summaries(rows: Sequence[asyncpg.Record]) -> list[WorkloadSummary]:
+    return [msgspec.convert({**row, "labels": msgspec.json.decode(row["labels"])}, WorkloadSummary) for row in rows]

@@ -1,0 +1,43 @@
+"""Query parameters: each call declares a Struct, and a request that does not fit it is refused by name."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar, get_origin
+
+import msgspec
+from msgspec import Struct
+
+from vulcan_contracts.problem import FieldError
+from vulcan_contracts.strict import unknown_fields
+from vulcan_gateway.domain.bodies import field_error
+from vulcan_gateway.domain.refusals import Refusal
+
+T = TypeVar("T", bound=Struct)
+
+
+def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
+    """The parameters as `declared`; fields of type list may be given several times.
+
+    Raises:
+        Refusal: `invalid_parameter`, with every parameter that is unknown or doubled, or the first that is wrong.
+    """
+    lists = {field.encode_name for field in msgspec.structs.fields(declared) if get_origin(field.type) is list}
+    values: dict[str, Any] = {}
+    wrong: list[FieldError] = []
+    for name, value in pairs:
+        if name in lists:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            wrong.append(FieldError(field=name, message="is given more than once"))
+        else:
+            values[name] = value
+    wrong += unknown_fields(values, declared)
+    if wrong:
+        raise _refusal(wrong)
+    try:
+        return msgspec.convert(values, declared, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal([field_error(str(error))]) from error
+
+
+def _refusal(wrong: list[FieldError]) -> Refusal:
+    return Refusal("invalid_parameter", f"{wrong[0].field}: {wrong[0].message}.", errors=wrong)

@@ -1,0 +1,112 @@
+"""Declaring a call: its route, who may use it, what it takes and answers. Enforcement and the API's document both
+read this declaration, so that neither can drift from the other.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from msgspec import Struct
+
+from vulcan_contracts.tenants import Role
+from vulcan_gateway.domain.principal import Principal
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPERATION: Final = "operation"
+
+
+class Media(Struct, frozen=True):
+    """An answer that is not plain JSON: its media type and what it says, in the document's words."""
+
+    media_type: str
+    schema: dict[str, Any]
+    description: str = ""
+
+
+Answer = type[Struct] | Media | None
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One call. `role` None: any key. `answers`: by status, each with its possible forms. `refusals`: codes beside
+    those that every call may answer."""
+
+    method: Method
+    path: str
+    name: str
+    summary: str
+    tag: str
+    role: Role | None
+    platform: bool
+    public: bool
+    query: type[Struct] | None
+    body: type[Struct] | None
+    body_optional: bool
+    multipart: bool
+    headers: tuple[str, ...]
+    answers: dict[int, tuple[Answer, ...]]
+    refusals: tuple[str, ...]
+
+
+def operation(
+    method: Method,
+    path: str,
+    *,
+    summary: str,
+    tag: str,
+    role: Role | None = "reader",
+    platform: bool = False,
+    public: bool = False,
+    query: type[Struct] | None = None,
+    body: type[Struct] | None = None,
+    body_optional: bool = False,
+    multipart: bool = False,
+    headers: tuple[str, ...] = (),
+    answers: dict[int, tuple[Answer, ...]],
+    refusals: tuple[str, ...] = (),
+) -> Callable[[F], HTTPRouteHandler]:
+    """Make a handler of a function."""
+
+    def make(function: F) -> HTTPRouteHandler:
+        declared = Operation(
+            method=method,
+            path=path,
+            name=function.__name__,
+            summary=summary,
+            tag=tag,
+            role=role,
+            platform=platform,
+            public=public,
+            query=query,
+            body=body,
+            body_optional=body_optional,
+            multipart=multipart,
+            headers=headers,
+            answers=answers,
+            refusals=refusals,
+        )
+        decorate = HTTPRouteHandler(
+            path,
+            http_method=method,
+            guards=[_may_call],
+            opt={OPERATION: declared},
+            include_in_schema=False,
+            status_code=min(answers),
+        )
+        return decorate(function)
+
+    return make
+
+
+def _may_call(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A Litestar guard: the caller's role suffices for the call."""
+    declared: Operation = handler.opt[OPERATION]
+    principal: Principal | None = connection.scope.get("user")
+    if declared.public or principal is None:
+        return
+    if declared.role is not None:
+        principal.require(declared.role)
+    if declared.platform:
+        principal.require_platform_admin()
