@@ -65,7 +65,7 @@ def test_prefers_the_node_that_has_the_image() -> None:
 
 def test_max_running_is_exact_and_explained() -> None:
     world = World()
-    world.plan.set_quotas({"a": Quotas(max_running=2)})
+    world.plan.set_quotas("a", Quotas(max_running=2))
     world.beat("n1", slots=10)
     for number in range(4):
         world.submit(f"w{number}")
@@ -73,13 +73,13 @@ def test_max_running_is_exact_and_explained() -> None:
     assert "limit: 2" in world.why("w2")
     world.run("w0")
     assert released(world) == ["w2"]
-    world.plan.set_quotas({"a": Quotas(max_running=3)})
+    world.plan.set_quotas("a", Quotas(max_running=3))
     assert released(world) == ["w3"]
 
 
 def test_a_quota_of_nothing_holds_everything() -> None:
     world = World()
-    world.plan.set_quotas({"a": Quotas(max_running=0)})
+    world.plan.set_quotas("a", Quotas(max_running=0))
     world.beat("n1")
     world.submit("w1")
     world.submit("w2", tenant="b")
@@ -177,7 +177,7 @@ def test_a_passed_large_workload_gets_a_node_kept_free() -> None:
     for number in range(2, 40):
         world.submit(f"s{number}")
     assert released(world) == ["s2", "s3"]  # it does not fit, so the others go past it
-    for number in range(12):
+    for _ in range(12):
         world.time += 1
         world.beat("n1", slots=10, cpus=4)
         world.chores()

@@ -6,7 +6,7 @@ that has not ended is in one of three places: queued in a lane or in backoff, pl
 which is an order being carried out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from msgspec import Struct
@@ -131,15 +131,16 @@ class Plan:
         if self.registry.set_drained(frozenset(names)):
             self._nodes_changed()
 
-    def set_quotas(self, quotas: Mapping[str, Quotas]) -> None:
-        """Take over what the tenants may have."""
-        self.tenants.set_quotas(quotas)
+    def set_quotas(self, tenant: str, quotas: Quotas | None) -> None:
+        """Take over what a tenant may have; None: nothing particular."""
+        self.tenants.set_quotas(tenant, quotas)
         for pool in self.pools.values():
-            for account in pool.fair.accounts.values():
-                account.weight = self.tenants.weight(account.tenant)
-                account.capped = self.tenants.capped(account.tenant)
+            account = pool.fair.accounts.get(tenant)
+            if account is not None:
+                account.weight = self.tenants.weight(tenant)
+                account.capped = self.tenants.capped(tenant)
                 pool.fair.refresh(account)
-            pool.room()
+                pool.room()
 
     def activate(self, now: Now) -> None:
         """Begin to decide: silence of nodes counts from now on."""

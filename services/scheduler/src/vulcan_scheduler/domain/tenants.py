@@ -1,7 +1,5 @@
 """What each tenant has waiting and running over all pools, and what it may have."""
 
-from collections.abc import Mapping
-
 from vulcan_contracts.queue import TenantLoad
 from vulcan_contracts.tenants import Quotas
 
@@ -23,12 +21,15 @@ class Tenants:
 
     def __init__(self, default_max_running: int) -> None:
         self.loads: dict[str, TenantState] = {}
-        self._quotas: Mapping[str, Quotas] = {}
+        self._quotas: dict[str, Quotas] = {}
         self._default_max_running = default_max_running
 
-    def set_quotas(self, quotas: Mapping[str, Quotas]) -> None:
-        """Take over what the tenants may have."""
-        self._quotas = quotas
+    def set_quotas(self, tenant: str, quotas: Quotas | None) -> None:
+        """Take over what a tenant may have; None: nothing particular."""
+        if quotas is None:
+            self._quotas.pop(tenant, None)
+        else:
+            self._quotas[tenant] = quotas
 
     def weight(self, tenant: str) -> float:
         """The tenant's part in fair share."""

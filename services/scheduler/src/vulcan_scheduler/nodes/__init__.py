@@ -1,0 +1,1 @@
+"""The scheduler and the nodes: what it hears of them."""

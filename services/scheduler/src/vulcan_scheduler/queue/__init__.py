@@ -1,0 +1,1 @@
+"""The scheduler's queue, as others see it."""
