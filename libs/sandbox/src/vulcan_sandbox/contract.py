@@ -156,7 +156,7 @@ class _NoBlobs:
     """No contract program has an archive."""
 
     async def open(self, name: str) -> AsyncIterator[bytes]:
-        yield b""
+        yield name.encode()
 
 
 def request(spec: Spec, *, tenant: str = "contract") -> RunRequest:
