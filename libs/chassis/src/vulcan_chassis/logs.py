@@ -40,7 +40,14 @@ def configure(
     ]
     ending: list[Processor]
     if as_text:
-        ending = [structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="time")]
+        ending = [
+            structlog.dev.ConsoleRenderer(
+                colors=out.isatty(),
+                timestamp_key="time",
+                # Never with local variables: they hold what must not be logged.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     else:
         ending = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
