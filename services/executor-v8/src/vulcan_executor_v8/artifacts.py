@@ -1,13 +1,13 @@
 """What a run hands over with `Vulcan.artifact`: kept in nameless files, so that no crash leaves one behind."""
 
 import asyncio
-import fnmatch
 import tempfile
 from collections.abc import AsyncIterator
 from typing import IO, Final
 
 from vulcan_contracts.paths import path_problem
 from vulcan_executor_v8.host.channel import Channel, Frame
+from vulcan_sandbox.globs import matches_any
 
 _CHUNK: Final = 262_144
 
@@ -93,14 +93,12 @@ class Spool:
         self._by_name[frame.name] = artifact
 
     def matching(self, patterns: list[str]) -> list[Artifact]:
-        """Those whose name matches one of the patterns; without patterns, all."""
-        if not patterns:
-            return list(self._by_name.values())
-        return [
-            artifact
-            for name, artifact in self._by_name.items()
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        ]
+        """Those whose name one of the patterns means."""
+        return [artifact for name, artifact in self._by_name.items() if matches_any(patterns, name)]
+
+    def undeclared(self, patterns: list[str]) -> list[str]:
+        """The names that no pattern means, and that are therefore not kept."""
+        return sorted(name for name in self._by_name if not matches_any(patterns, name))
 
     def close(self) -> None:
         """Let go of everything."""

@@ -136,7 +136,7 @@ class V8Backend:
         """Destroy what an earlier life of this executor left behind."""
         await destroy_leftovers(self._tree, self._run_dir, self._settings.kill_timeout_s)
 
-    async def prepare(self, run: RunRequest, say: Callable[[str], None]) -> Sandbox:  # noqa: ARG002
+    async def prepare(self, run: RunRequest, say: Callable[[str], None]) -> Sandbox:
         """Find a host and put the sources in front of it.
 
         Raises:
@@ -161,10 +161,10 @@ class V8Backend:
             pool.restore(host)
             raise
         except OSError as error:
-            pool.discard(host)
+            self._give_up(pool, host, folder)
             raise BackendFaultError(f"The run's limits could not be set: {error.strerror}.") from error
         except BaseException:
-            pool.discard(host)
+            self._give_up(pool, host, folder)
             raise
         sandbox = V8Sandbox(
             run,
@@ -174,10 +174,15 @@ class V8Backend:
             spool=Spool(None, max_bytes=run.spec.resources.disk_mb * _MIB, max_count=_MAX_ARTIFACTS),
             watch=self._watch,
             release=self._release,
+            say=say,
             kill_timeout_s=self._settings.kill_timeout_s,
         )
         self._sandboxes.add(sandbox)
         return sandbox
+
+    def _give_up(self, pool: Pool, host: Host, folder: str) -> None:
+        shutil.rmtree(host.source / folder, ignore_errors=True)
+        pool.discard(host)
 
     async def _ready_pool(self) -> Pool:
         if self._pool is None:
@@ -211,12 +216,10 @@ class V8Backend:
         if run.source is not None:
             await run.source.write_to(place)
 
-    def _release(self, host: Host, clean: bool) -> None:  # noqa: FBT001
-        if self._pool is not None:
-            if clean:
-                self._pool.give_back(host)
-            else:
-                self._pool.discard(host)
+    def _release(self, sandbox: V8Sandbox, host: Host | None) -> None:
+        self._sandboxes.discard(sandbox)
+        if self._pool is not None and host is not None:
+            self._pool.give_back(host)
 
     async def close(self) -> None:
         """End every sandbox and every waiting host."""

@@ -23,6 +23,7 @@ from vulcan_sandbox.protocol import BackendFaultError, Exit, OutputSink, OutputS
 
 _TAIL_BYTES: Final = 8192
 _DEATH_WAIT_S: Final = 0.5
+_NAMES_TOLD: Final = 5
 
 
 class V8Sandbox:
@@ -37,7 +38,8 @@ class V8Sandbox:
         limits: Limits,
         spool: Spool,
         watch: Watch,
-        release: Callable[[Host, bool], None],
+        release: Callable[["V8Sandbox", Host | None], None],
+        say: Callable[[str], None],
         kill_timeout_s: float,
     ) -> None:
         self._run = run
@@ -47,6 +49,7 @@ class V8Sandbox:
         self._spool = spool
         self._watch = watch
         self._release = release
+        self._say = say
         self._kill_timeout_s = kill_timeout_s
         self._nonce = ""
         self._end: Frame | None = None
@@ -116,7 +119,7 @@ class V8Sandbox:
             self._host.kill()
 
     async def artifacts(self, patterns: list[str]) -> list[ProducedArtifact]:
-        """The artifacts that match; all of them without patterns."""
+        """The artifacts that a pattern means."""
         return list(self._spool.matching(patterns))
 
     async def close(self) -> None:
@@ -137,30 +140,31 @@ class V8Sandbox:
         self._spool.close()
         if reusable:
             shutil.rmtree(self._host.source / self._folder, ignore_errors=True)
-            self._release(self._host, True)  # noqa: FBT003
-        else:
-            if not await self._host.close(self._kill_timeout_s):
-                raise BackendFaultError(f"Host {self._host.name} could not be removed.")
+            self._release(self, self._host)
+            return
+        self._release(self, None)
+        if not await self._host.close(self._kill_timeout_s):
+            raise BackendFaultError(f"Host {self._host.name} could not be removed.")
 
     async def _follow(self, sink: OutputSink) -> Exit:
         readable = Readable([self._host.stdout, self._host.stderr])
         control = asyncio.ensure_future(self._control())
         control.add_done_callback(lambda _: readable.wake())
-        feeder = asyncio.ensure_future(self._host.stdin.write_all(self._run.spec.stdin.encode())) if (
-            self._host.stdin.open
-        ) else None
+        helpers: list[asyncio.Future[Any]] = [control]
+        if self._host.stdin.open:
+            helpers.append(asyncio.ensure_future(self._host.stdin.write_all(self._run.spec.stdin.encode())))
         try:
             await self._pump(sink, readable, control)
-            status = await control
-            return judge(self._ended(status))
+            exit_ = judge(self._ended(await control))
+            self._tell_undeclared()
+            return exit_
         finally:
             readable.close()
             if self._watched is not None:
                 self._watch.discard(self._watched)
-            for task in (control, feeder):
-                if task is not None:
-                    task.cancel()
-            await asyncio.gather(control, *([feeder] if feeder else []), return_exceptions=True)
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _pump(self, sink: OutputSink, readable: Readable, control: "asyncio.Future[int | None]") -> None:
         pipes: tuple[tuple[OutputStream, OutputPipe], ...] = (
@@ -212,6 +216,12 @@ class V8Sandbox:
             self._host.kill()
             await self._host.wait()
             return None
+
+    def _tell_undeclared(self) -> None:
+        lost = self._spool.undeclared(self._run.spec.artifacts)
+        if lost:
+            names = ", ".join(lost[:_NAMES_TOLD]) + (" ..." if len(lost) > _NAMES_TOLD else "")
+            self._say(f"Not kept, because no pattern in the workload's artifacts means it: {names}")
 
     def _stop(self, reason: Reason, message: str) -> None:
         if self._end is None and self._stopped is None and not self._asked:

@@ -1,17 +1,53 @@
-"""The only place that builds the V8 backend from the machine that it finds."""
+"""The only place that builds things: the V8 backend from the machine that it finds, and the service around it."""
 
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from deno import find_deno_bin
+from msgspec import Struct
+
+from vulcan_chassis.service import Service
+from vulcan_eventstore.connection import Bus, NatsSettings
+from vulcan_eventstore.log_writer import LogWriterSettings
+from vulcan_eventstore.streams import StreamSettings, ensure_streams
 from vulcan_executor_v8.backend import Machine, V8Backend
 from vulcan_executor_v8.cgroups.tree import CgroupTree, open_tree
 from vulcan_executor_v8.jail.levels import Tools, find_tools
 from vulcan_executor_v8.settings import V8Settings
+from vulcan_sandbox.executor import start_executor
+from vulcan_sandbox.settings import ExecutorSettings, node_id
 
-_MIB = 1_048_576
+_MIB: Final = 1_048_576
+
+
+class ExecutorV8Settings(Struct, frozen=True, kw_only=True):
+    """Everything that the service can be told."""
+
+    nats: NatsSettings = NatsSettings()
+    streams: StreamSettings = StreamSettings()
+    node: str = ""
+    """The node's id; empty: `<host name>-v8`."""
+    executor: ExecutorSettings = ExecutorSettings()
+    log_writer: LogWriterSettings = LogWriterSettings()
+    v8: V8Settings = V8Settings()
+
+
+async def wire(service: Service, settings: ExecutorV8Settings) -> None:
+    """Connect, and begin to run workloads."""
+    bus = await Bus.connect(settings.nats, name=service.name)
+    service.on_stop(bus.close, name="bus")
+    await ensure_streams(bus, settings.streams)
+    await start_executor(
+        service,
+        bus,
+        backend(settings.v8, node_id(settings.node, "v8")),
+        node=settings.node,
+        settings=settings.executor,
+        log_settings=settings.log_writer,
+    )
 
 
 def backend(settings: V8Settings, node: str, *, tools: Tools | None = None, tree: CgroupTree | None = None) -> V8Backend:

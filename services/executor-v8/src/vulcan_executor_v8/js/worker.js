@@ -29,18 +29,38 @@ Deno.exit = (code) => {
   for (;;);
 };
 
-function describe(error) {
-  const text = error instanceof Error ? inspect(error) : `Uncaught ${inspect(error)}`;
-  return text
+function describe(error, depth = 0) {
+  if (!(error instanceof Error)) return inspect(error);
+  let text = typeof error.stack === "string" && error.stack !== "" ? error.stack : String(error);
+  text = text
     .split("\n")
-    .filter((line) => !/^\s+at .*(\(|\s)(ext:|node:internal\/|checkin:)/.test(line) && !line.includes(import.meta.url))
-    .join("\n")
-    .replaceAll(folder, "");
+    .filter((line) => !/^\s+at .*(ext:|node:internal\/)/.test(line) && !line.includes(import.meta.url))
+    .join("\n");
+  if (Array.isArray(error.errors)) {
+    for (const inner of error.errors) text += `\n    ${describe(inner, depth + 1).replaceAll("\n", "\n    ")}`;
+  }
+  if (error.cause !== undefined && depth < 8) text += `\nCaused by: ${describe(error.cause, depth + 1)}`;
+  return text;
+}
+
+// What Deno says where a module cannot be had, in the words of someone who writes workloads.
+function advise(text) {
+  if (/Requires import access to|remote module|no-remote/i.test(text)) {
+    return "hint: modules are not fetched from the network; bring their files along in the workload's source\n";
+  }
+  if (/npm specifiers|--no-npm|npm package.*not.*cache|cached-only/i.test(text)) {
+    return "hint: only npm packages that this installation allows can be imported\n";
+  }
+  if (/Requires (net|read|write|run|env|sys|ffi) access to/.test(text)) {
+    return "hint: workloads have no such permission; see the documentation of the v8 isolation\n";
+  }
+  return "";
 }
 
 function fail(error, where) {
   try {
-    print(`error: ${where}${describe(error)}\n`);
+    const text = describe(error).replaceAll(folder, "").replace(/, run again with the --allow-\w+ flag/g, "");
+    print(`error: ${where}${text}\n${advise(text)}`);
   } catch {
     print("error: Uncaught error that cannot be shown\n");
   }
