@@ -142,7 +142,7 @@ class WorkloadLog:
         current = known is None and not isinstance(command, Submit)
         if current:
             known = _tracked(await self._history_patiently(tenant, workload_id))
-        backoff = Backoff()
+        backoff = Backoff(first_s=0.002, longest_s=0.1)  # somebody got through each time: no reason to wait long
         while True:
             try:
                 proposal = Proposal.of(known, command, tenant=tenant, workload_id=workload_id, actor=actor)
