@@ -45,6 +45,9 @@ check: build/dev.stamp ## format, lint, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: build/dev.stamp ## ratios against baselines, written to build/bench.json
+	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
 format: build/dev.stamp ## format, and fix what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format

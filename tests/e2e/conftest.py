@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.stack import Stack
 
 Vulcan = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+
 from support.stack import Stack
 
 INLINE = {"source": {"type": "inline", "code": "console.log('kept')"}, "runtime": "javascript"}

@@ -83,11 +83,13 @@ def test_stdin_args_and_env(run: Run) -> None:
 
 
 def test_artifacts_are_kept(run: Run, api: httpx.Client) -> None:
-    code = "await Vulcan.artifact('out/a.txt', 'hello'); await Vulcan.artifact('out/b.bin', new Uint8Array([0, 255, 10]));"
+    code = (
+        "await Vulcan.artifact('out/a.txt', 'hello'); await Vulcan.artifact('out/b.bin', new Uint8Array([0, 255, 10]));"
+    )
     view = run(code, artifacts=["out/*"])
     assert view["state"] == "completed", view
     listed = api.get(f"/v1/workloads/{view['id']}/artifacts").json()
-    names = {item["name"]: item["size_bytes"] for item in (listed["items"] if "items" in listed else listed)}
+    names = {item["name"]: item["size_bytes"] for item in listed["items"]}
     assert names == {"out/a.txt": 5, "out/b.bin": 3}
     assert api.get(f"/v1/workloads/{view['id']}/artifacts/out/b.bin").content == b"\x00\xff\n"
 
@@ -110,12 +112,19 @@ def test_unicode_and_binary_output(run: Run) -> None:
 
 
 def test_output_without_a_line_end(run: Run) -> None:
-    assert run("await Deno.stdout.write(new TextEncoder().encode('no newline'));")["stdout"].rstrip("\n") == "no newline"
+    assert (
+        run("await Deno.stdout.write(new TextEncoder().encode('no newline'));")["stdout"].rstrip("\n") == "no newline"
+    )
 
 
 def test_exit_codes(run: Run) -> None:
     view = run("console.log('before'); Deno.exit(7);")
-    assert (view["state"], view["reason"], view["exit_code"], view["stdout"]) == ("failed", "exit_nonzero", 7, "before\n")
+    assert (view["state"], view["reason"], view["exit_code"], view["stdout"]) == (
+        "failed",
+        "exit_nonzero",
+        7,
+        "before\n",
+    )
 
 
 def test_an_uncaught_error(run: Run) -> None:

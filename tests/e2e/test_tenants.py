@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+
 from support.stack import Stack
 
 INLINE = {"source": {"type": "inline", "code": "console.log('secret of one')"}, "runtime": "javascript"}

@@ -1,0 +1,47 @@
+"""From the request to the first output in the client's hands, against `deno run` of the same file."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+from deno import find_deno_bin
+
+from bench.harness import Figure, compare, interleave
+from support.stack import Stack
+
+CODE = "console.log('hello', 6 * 7);\n"
+_BODY = {"runtime": "javascript", "source": {"type": "inline", "code": CODE}}
+
+
+def figures(stack: Stack, folder: Path, samples: int) -> list[Figure]:
+    """p50 and p99 of both arms."""
+    script = folder / "main.js"
+    script.write_text(CODE)
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=30) as client:
+        taken = interleave(lambda: _vulcan(client), lambda: _deno(script), samples=samples, warm_up=5)
+    what = "v8: request to output, against deno run of the same file"
+    return [
+        compare(
+            taken, identity=f"v8-latency-p{p}", what=f"{what}, p{p}", unit="ms", goal=0.15, better="lower", quantile=p
+        )
+        for p in (50, 99)
+    ]
+
+
+def _vulcan(client: httpx.Client) -> float:
+    started = time.perf_counter()
+    answer = client.post("/v1/workloads", json=_BODY)
+    took = time.perf_counter() - started
+    assert answer.json()["stdout"] == "hello 42\n", answer.text
+    return took * 1000
+
+
+def _deno(script: Path) -> float:
+    started = time.perf_counter()
+    with subprocess.Popen([find_deno_bin(), "run", "--no-config", str(script)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        took = time.perf_counter() - started
+    assert first == b"hello 42\n"
+    return took * 1000
