@@ -1,0 +1,5 @@
+"""`python -m vulcan_logstore`."""
+
+from vulcan_logstore.main import main
+
+main()

@@ -1,0 +1,56 @@
+"""What can go wrong with Postgres, in the three ways that matter: it is away, the data is refused, or we have a bug."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+
+
+class DatabaseAwayError(Exception):
+    """Postgres cannot do this now. The transaction may have been committed or not."""
+
+
+class RefusedDataError(Exception):
+    """Postgres cannot hold this data, now or later."""
+
+
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+_REFUSED: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    UnicodeError,
+    OverflowError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Run the block with asyncpg's errors as ours.
+
+    Raises:
+        DatabaseAwayError: Postgres cannot do this now.
+        RefusedDataError: Postgres cannot hold this data.
+    """
+    try:
+        yield
+    except _REFUSED as error:
+        raise RefusedDataError(f"{type(error).__name__}: {error}") from error
+    except _AWAY as error:
+        raise DatabaseAwayError(str(error) or type(error).__name__) from error
