@@ -52,7 +52,7 @@ async def going_on(database: Database) -> RebuildStatus | None:
 
 
 @asynccontextmanager
-async def claimed(database: Database) -> AsyncIterator[Connection | None]:
+async def claimed(database: Database) -> AsyncIterator["Connection | None"]:
     """The connection that holds the right to rebuild, for the block; None if another logstore has it."""
     async with database.connection() as connection:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
