@@ -2,6 +2,7 @@ from support.scheduling import World
 from vulcan_contracts.commands import RequestKill
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Retry
+from vulcan_contracts.tenants import Quotas
 from vulcan_scheduler.domain.orders import Expire, Lose, Withdraw
 from vulcan_scheduler.domain.plan import Limits
 
@@ -114,14 +115,48 @@ def test_a_dispatch_that_lies_is_given_to_another_node() -> None:
 def test_a_late_start_wins_over_the_second_dispatch() -> None:
     world = World()
     world.beat("n1", slots=1)
+    world.beat("n2", slots=1)
     world.submit("w1")
     world.release_all()
+    assert world.states["w1"].node == "n1"
     world.time = 5
-    world.chores()  # taken back
-    world.start("w1")  # and yet it starts
+    world.chores()
+    again = world.plan.next_release(world.now)
+    assert again is not None
+    assert again.node == "n2"
+    world.start("w1")  # on n1, before the second dispatch is on the log
+    world.plan.absorb(world.states["w1"], world.seqs["w1"], world.now)  # which is refused, and finds this
     assert world.plan.jobs["w1"].phase == "running"
+    assert world.plan.jobs["w1"].node == "n1"
     world.end("w1")
     assert world.idle()
+
+
+def test_a_lone_node_gets_its_dispatch_again_less_and_less_often() -> None:
+    world = World()
+    world.submit("w1")
+    world.beat("n1")
+    world.release_all()
+    offered = []
+    for second in range(1, 120):
+        world.time = float(second)
+        world.beat("n1")
+        world.chores()
+        offered += [second for _ in world.release_all()]
+    assert offered == [5, 15, 35, 75, 115]
+
+
+def test_what_is_dispatched_again_stays_in_its_tenants_quota() -> None:
+    world = World()
+    world.plan.set_quotas("a", Quotas(max_running=1))
+    world.beat("n1")
+    world.submit("w1")
+    world.submit("w2")
+    world.release_all()
+    world.time = 5
+    world.beat("n1")
+    world.chores()
+    assert [order.workload_id for order in world.release_all()] == ["w1"]
 
 
 def test_a_life_that_the_log_names_and_nobody_heard_of_gets_its_time() -> None:

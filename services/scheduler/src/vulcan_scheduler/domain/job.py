@@ -17,7 +17,7 @@ class Job(Struct, kw_only=True, omit_defaults=True, eq=False):
     order: the sequence number of its first event, which is first come, first served. seq, version: of its last event.
     assigned: given to a node and not started. state: what the log says, None where it was too large to keep.
     last_node: where the attempt before this one, or a dispatch that came to nothing, was. queued: stands in a lane, or
-    waits for its backoff to end.
+    waits for its backoff to end. offers: how often this attempt was given to a node.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Job(Struct, kw_only=True, omit_defaults=True, eq=False):
     state_bytes: int = 0
     last_node: str | None = None
     queued: bool = False
+    offers: int = 0
 
     @property
     def rank(self) -> tuple[int, int]:

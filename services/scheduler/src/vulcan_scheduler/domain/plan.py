@@ -6,6 +6,7 @@ that has not ended is in one of three places: queued in a lane or in backoff, pl
 which is an order being carried out.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
@@ -23,12 +24,14 @@ from vulcan_scheduler.domain.need import Need
 from vulcan_scheduler.domain.nodes import Holder, Node, Registry
 from vulcan_scheduler.domain.now import Now
 from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Release, Withdraw
+from vulcan_scheduler.domain.placement import place
 from vulcan_scheduler.domain.pool import Pool
-from vulcan_scheduler.domain.routing import Route, route
+from vulcan_scheduler.domain.routing import Route, able, route
 from vulcan_scheduler.domain.tenants import Tenants
 from vulcan_scheduler.domain.timers import Timers
 
 _RETRY_CHORE_S = 1.0
+_MOST_PATIENCE = 8
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -80,6 +83,7 @@ class Plan:
         self._suspects = Timers()
         self._next_node_check = 0.0
         self._withdraw: list[str] = []
+        self._again: deque[Release] = deque()
         self._kept_bytes = 0
 
     # What is heard.
@@ -146,6 +150,8 @@ class Plan:
         """Begin to decide: silence of nodes counts from now on."""
         self.registry.watch_from(now.mono)
         self._next_node_check = 0.0
+        while self._again:
+            self.failed(self._again.popleft().workload_id, now)
 
     def restore(self, jobs: Iterable[Job], seq: int, now: Now) -> None:
         """Take over a checkpoint, in a plan that knows nothing yet."""
@@ -167,6 +173,10 @@ class Plan:
     def next_release(self, now: Now) -> Release | None:
         """The next workload to give to a node, counted as given from here on; None if nothing that waits fits."""
         self._wake_backoffs(now)
+        while self._again:
+            release = self._again.popleft()
+            if release.workload_id in self.in_hand:
+                return release
         for pool in self.pools.values():
             if not pool.lanes:
                 continue
@@ -174,25 +184,8 @@ class Plan:
             if pick is None:
                 continue
             pool.picked(pick)
-            job, chosen = pick.job, pick.lane.route
-            self._unqueue(job)
-            waited_s = max(0.0, now.wall - job.waiting_since)
-            self._place(job, pick.node.holder, pool.isolation, now)
-            job.assigned_at = now.wall
-            self.in_hand.add(job.id)
-            self.counters.releases += 1
-            return Release(
-                workload_id=job.id,
-                tenant=job.tenant,
-                isolation=pool.isolation,
-                reason=chosen.reason,
-                node=pick.node.name,
-                incarnation=pick.node.incarnation,
-                state=job.state,
-                seq=job.seq,
-                waited_s=waited_s,
-                traceparent=job.traceparent,
-            )
+            self._unqueue(pick.job)
+            return self._release(pick.job, pick.node, pool.isolation, pick.lane.route.reason, now)
         return None
 
     def failed(self, workload_id: str, now: Now) -> None:
@@ -285,7 +278,7 @@ class Plan:
             self._place(job, self._holder(*after.holder, now), after.isolation, now)
         job.assigned_at = after.assigned_at or now.wall
         if after.running:
-            job.phase = "running"
+            job.phase, job.offers = "running", 0
             self._dispatches.clear(job.id)
             self._trust(job.node)
 
@@ -337,11 +330,32 @@ class Plan:
         self._displace(job, now.wall)
         self._queue(job, now)
 
+    def _release(self, job: Job, node: Node, isolation: Backend, reason: str, now: Now) -> Release:
+        """Count the job as given to the node, and order that it is."""
+        waited_s = max(0.0, now.wall - job.waiting_since)
+        job.offers += 1
+        self._place(job, node.holder, isolation, now)
+        job.assigned_at = now.wall
+        self.in_hand.add(job.id)
+        self.counters.releases += 1
+        return Release(
+            workload_id=job.id,
+            tenant=job.tenant,
+            isolation=isolation,
+            reason=reason,
+            node=node.name,
+            incarnation=node.incarnation,
+            state=job.state,
+            seq=job.seq,
+            waited_s=waited_s,
+            traceparent=job.traceparent,
+        )
+
     def _place(self, job: Job, holder: Holder, isolation: Backend, now: Now) -> None:
         job.phase, job.node, job.incarnation, job.isolation = "assigned", holder.node, holder.incarnation, isolation
         holder.jobs.add(job.id)
         holder.used = holder.used.plus(job.need.amount)
-        self._dispatches.set(job.id, now.mono + self.limits.dispatch_timeout_s)
+        self._dispatches.set(job.id, now.mono + self._patience_s(job))
         self.tenants.count(job.tenant, running=1)
         fair = self.pools[isolation].fair
         fair.occupy(
@@ -451,14 +465,42 @@ class Plan:
             if job is None or job.phase != "assigned":
                 continue
             if name in self.in_hand:
-                self._dispatches.set(name, now.mono + self.limits.dispatch_timeout_s)
+                self._dispatches.set(name, now.mono + self._patience_s(job))
                 continue
             node = self.registry.nodes.get(job.node or "")
             if node is not None:
                 node.suspect_until = now.mono + self.limits.dispatch_timeout_s
                 self._suspects.set(node.name, node.suspect_until)
             self.counters.expired_dispatches += 1
+            self._offer_again(job, node, now)
+
+    def _offer_again(self, job: Job, silent: Node | None, now: Now) -> None:
+        """Give an assigned job that nobody started to another node, or to the same one once more.
+
+        It had its turn, and the node that has it may start it until the log says otherwise; so it keeps counting in
+        its tenant's quota instead of going back to the queue.
+        """
+        isolation = job.isolation
+        chosen = route(job.need, self.registry.nodes.values())
+        if isolation is None or not isinstance(chosen, Route) or chosen.isolation != isolation:
             self._requeue(job, now)
+            return
+        pool = self.pools[isolation]
+        closed = pool.reservation.node if pool.reservation is not None else None
+        others = (node for name, node in pool.nodes.items() if name != closed)
+        node = place(job.need, others, now.mono)
+        if node is None and silent is not None and silent.incarnation == job.incarnation and able(silent, job.need):
+            node = silent
+        if node is None:
+            self._requeue(job, now)
+            return
+        job.last_node = job.node
+        self._displace(job, now.wall)
+        self._again.append(self._release(job, node, isolation, chosen.reason, now))
+
+    def _patience_s(self, job: Job) -> float:
+        """How long its node has to start it: longer each time, so that a node that hangs does not fill the log."""
+        return self.limits.dispatch_timeout_s * min(1 << max(0, job.offers - 1), _MOST_PATIENCE)
 
     def _trust(self, name: str | None) -> None:
         """A node that starts something lets no dispatch lie."""
