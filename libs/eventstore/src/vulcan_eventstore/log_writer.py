@@ -186,7 +186,8 @@ class LogWriter:
 async def seal(bus: Bus, tenant: str, workload_id: str, attempt: int, text: str, *, deadline_s: float = 10.0) -> int:
     """End the log of an attempt whose writer is lost, with one `system` line; what that writer still sends is refused.
 
-    Repeated with the same text it finds its own line.
+    Repeated with the same text it finds its own line. A writer that floods its log without a pause can hold the seal
+    off for as long as it does: until its run's output limit.
 
     Returns:
         the line's number: the last one of the attempt.
