@@ -21,7 +21,7 @@ from vulcan_executor_v8.host.process import Host, HostStartError
 from vulcan_executor_v8.jail.launch import Launcher, Profile
 from vulcan_executor_v8.jail.levels import Level, Tools, boundary, candidates, warnings
 from vulcan_executor_v8.probe import ProbeFailedError, try_level
-from vulcan_executor_v8.recover import destroy_leftovers
+from vulcan_executor_v8.recover import destroy_leftovers, using
 from vulcan_executor_v8.sandbox import V8Sandbox
 from vulcan_executor_v8.settings import V8Settings
 from vulcan_executor_v8.watch import Watch
@@ -220,6 +220,28 @@ class V8Backend:
         self._sandboxes.discard(sandbox)
         if self._pool is not None and host is not None:
             self._pool.give_back(host)
+
+    def leftovers(self) -> list[str]:
+        """What is there now of runs, whoever made it: folders of sources, and hosts that are not the pool's."""
+        waiting = set() if self._pool is None else self._pool.holds
+        found = [str(folder) for folder in self._run_dir.glob("*/src/*")]
+        found += [str(folder) for folder in self._run_dir.iterdir() if folder.name not in waiting]
+        for pid, words in using(self._run_dir).items():
+            if not any(f"{self._run_dir}/{name}/" in words for name in waiting):
+                found.append(f"process {pid}")
+        return found
+
+    async def abandon(self) -> None:
+        """Stop as a crash would: nothing is killed, nothing is cleared away. For tests of what comes after."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for sandbox in self._sandboxes:
+            await sandbox.abandon()
+        self._sandboxes.clear()
+        if self._pool is not None:
+            await self._pool.abandon()
+        self._pool = None
 
     async def close(self) -> None:
         """End every sandbox and every waiting host."""

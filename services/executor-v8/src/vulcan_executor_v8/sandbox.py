@@ -24,6 +24,7 @@ from vulcan_sandbox.protocol import BackendFaultError, Exit, OutputSink, OutputS
 _TAIL_BYTES: Final = 8192
 _DEATH_WAIT_S: Final = 0.5
 _NAMES_TOLD: Final = 5
+_SIGKILL: Final = 9
 
 
 class V8Sandbox:
@@ -110,7 +111,8 @@ class V8Sandbox:
         """
         if self._task is None:
             raise BackendFaultError("The run was never started.")
-        return await asyncio.shield(self._task)
+        await asyncio.wait({self._task})
+        return Exit(signal=_SIGKILL) if self._task.cancelled() else self._task.result()
 
     async def kill(self, grace_s: float) -> None:  # noqa: ARG002  # a Worker takes no signal: nothing to wait for
         """End the code at once: there is no way to ask a Worker."""
@@ -127,16 +129,10 @@ class V8Sandbox:
         if self._closed:
             return
         self._closed = True
-        if self._watched is not None:
-            self._watch.discard(self._watched)
         reusable = self._end is not None and self._task is not None and self._task.done() and not self._run.spec.stdin
         if not reusable:
             self._host.kill()
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        if self._task is not None and not self._task.cancelled():
-            self._task.exception()  # whoever waited has seen it
+        await self._stop_following()
         self._spool.close()
         if reusable:
             shutil.rmtree(self._host.source / self._folder, ignore_errors=True)
@@ -145,6 +141,23 @@ class V8Sandbox:
         self._release(self, None)
         if not await self._host.close(self._kill_timeout_s):
             raise BackendFaultError(f"Host {self._host.name} could not be removed.")
+
+    async def abandon(self) -> None:
+        """Let go of the run without ending it."""
+        await self._stop_following()
+        self._spool.close()
+        await self._host.let_go()
+
+    async def _stop_following(self) -> None:
+        if self._watched is not None:
+            self._watch.discard(self._watched)
+        if self._task is None:
+            return
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.exception()  # whoever waited has seen it
 
     async def _follow(self, sink: OutputSink) -> Exit:
         readable = Readable([self._host.stdout, self._host.stderr])

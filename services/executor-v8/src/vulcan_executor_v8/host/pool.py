@@ -44,6 +44,8 @@ class Pool:
         self._kept: list[Host] = []
         self._taken: deque[float] = deque(maxlen=max(1, settings.max_warm_hosts))
         self._low = asyncio.Event()
+        self._making: set[str] = set()
+        self._leaving: set[Host] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -85,7 +87,7 @@ class Pool:
             host = self._warm.popleft()
             if host.alive:
                 return host
-            self._spawn(self._destroy(host))
+            self._destroy_soon(host)
         return None
 
     async def _start(self, profile: Profile) -> Host:
@@ -96,7 +98,11 @@ class Pool:
             except OSError as error:
                 raise HostStartError(f"no control group: {error}") from error
             limits = self.resting_limits(profile)
-            return await start(self._run_dir / name, profile, self._launcher, group, limits, self._settings)
+            self._making.add(name)
+            try:
+                return await start(self._run_dir / name, profile, self._launcher, group, limits, self._settings)
+            finally:
+                self._making.discard(name)
 
     def restore(self, host: Host) -> None:
         """Take back a host in which nothing ran."""
@@ -107,14 +113,15 @@ class Pool:
         """Take back a host whose run ended by itself: it is kept if it proves clean, and killed if not."""
         settings = self._settings
         if self._closing or not settings.reuse or host.runs >= settings.max_runs_per_host or host.profile.egress:
-            self._spawn(self._destroy(host))
+            self._destroy_soon(host)
         else:
+            self._leaving.add(host)
             self._spawn(self._recycle(host))
 
     def discard(self, host: Host) -> None:
         """Take back a host that must not live on."""
         host.kill()
-        self._spawn(self._destroy(host))
+        self._destroy_soon(host)
 
     async def _recycle(self, host: Host) -> None:
         try:
@@ -128,10 +135,20 @@ class Pool:
             await self._destroy(host)
             return
         host.idle_since = time.monotonic()
+        self._leaving.discard(host)
         self._kept.append(host)
+        self._sweep()
+
+    def _destroy_soon(self, host: Host) -> None:
+        self._leaving.add(host)
+        self._spawn(self._destroy(host))
 
     async def _destroy(self, host: Host) -> None:
-        if not await host.close(self._settings.kill_timeout_s):
+        try:
+            gone = await host.close(self._settings.kill_timeout_s)
+        finally:
+            self._leaving.discard(host)
+        if not gone:
             log.error("host_not_removed", host=host.name, pid=host.pid)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -143,6 +160,11 @@ class Pool:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("pool_task_failed", exc_info=error)
+
+    @property
+    def holds(self) -> set[str]:
+        """The names of the hosts that wait, are being made, or are being destroyed: everything but what runs."""
+        return {host.name for host in (*self._warm, *self._kept, *self._leaving)} | self._making
 
     @property
     def _target(self) -> int:
@@ -180,9 +202,17 @@ class Pool:
         for index, host in enumerate(list(self._kept)):
             if index < excess or host.idle_since < oldest or not host.alive:
                 self._kept.remove(host)
-                self._spawn(self._destroy(host))
+                self._destroy_soon(host)
         while len(self._warm) > self._target and self._warm[0].idle_since < oldest:
-            self._spawn(self._destroy(self._warm.popleft()))
+            self._destroy_soon(self._warm.popleft())
+
+    async def abandon(self) -> None:
+        """Let go of every waiting host without ending it."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for host in [*self._warm, *self._kept]:
+            await host.let_go()
 
     async def close(self) -> None:
         """End every waiting host."""

@@ -192,6 +192,13 @@ class Host:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
 
+    async def let_go(self) -> None:
+        """Close our ends of everything, as the death of this process would, and leave the host to itself."""
+        if self._channel is not None:
+            await self._channel.close()
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            pipe.close()
+
     async def close(self, timeout_s: float) -> bool:
         """Kill it and remove everything that it was made of; False if something stayed."""
         if self._closed:
@@ -199,10 +206,7 @@ class Host:
         self.kill()
         self._closed = True
         gone = await self._reaped(timeout_s)
-        if self._channel is not None:
-            await self._channel.close()
-        for pipe in (self.stdin, self.stdout, self.stderr):
-            pipe.close()
+        await self.let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
         for _ in range(_REMOVE_TRIES):
             if self.group.remove():
