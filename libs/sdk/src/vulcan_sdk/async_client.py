@@ -140,7 +140,7 @@ class AsyncVulcan:
     def follow_logs(
         self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0, tail: int | None = None
     ) -> AsyncIterator[LogLine]:
-        """Log lines as they come, each once, until the workload has ended; first those there are, or the last `tail`."""
+        """Log lines as they come, each once, to the workload's end; those there are (or the last `tail`) first."""
         return self._transport.stream(self._session.follow_logs(workload_id, where, after=after, tail=tail))
 
     async def events(self, workload_id: str, *, after: int | None = None) -> EventPage:

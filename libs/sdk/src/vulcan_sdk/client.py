@@ -138,7 +138,7 @@ class Vulcan:
     def follow_logs(
         self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0, tail: int | None = None
     ) -> Iterator[LogLine]:
-        """Log lines as they come, each once, until the workload has ended; first those there are, or the last `tail`."""
+        """Log lines as they come, each once, to the workload's end; those there are (or the last `tail`) first."""
         return self._transport.stream(self._session.follow_logs(workload_id, where, after=after, tail=tail))
 
     def events(self, workload_id: str, *, after: int | None = None) -> EventPage:
