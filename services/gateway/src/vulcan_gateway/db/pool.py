@@ -97,4 +97,5 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; those that are busy are cut."""
-        self._pool.terminate()
+        if self._opened:
+            self._pool.terminate()

@@ -67,7 +67,7 @@ async def list_workloads(database: Database, tenant: str, query: ListQuery) -> W
     """
     where = _where(tenant, query)
     sql = (
-        f"SELECT {_COLUMNS} FROM workloads WHERE {' AND '.join(where.conditions)} "  # noqa: S608 - fixed texts only
+        f"SELECT {_COLUMNS} FROM workloads WHERE {' AND '.join(where.conditions)} "
         f"ORDER BY submitted_at DESC, id DESC LIMIT {query.limit + 1}"
     )
     rows = await database.fetch(sql, *where.arguments)

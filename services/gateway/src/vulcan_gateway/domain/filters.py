@@ -12,6 +12,7 @@ from vulcan_contracts.workload import State
 from vulcan_gateway.domain.refusals import Refusal
 
 SearchText = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
+Moment = Annotated[datetime, Meta(tz=True)]
 CursorText = Annotated[str, Meta(max_length=128)]
 
 
@@ -74,7 +75,7 @@ class ListQuery(Struct, frozen=True, kw_only=True):
     runtime: Runtime | None = None
     label: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = []
     text: SearchText | None = None
-    submitted_after: datetime | None = None
-    submitted_before: datetime | None = None
+    submitted_after: Moment | None = None
+    submitted_before: Moment | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
     cursor: CursorText | None = None

@@ -2,9 +2,11 @@
 
 import hashlib
 import re
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import msgspec
+from msgspec import NODEFAULT, Struct
 
 from vulcan_contracts.ids import idempotent_workload_id, new_workload_id
 from vulcan_contracts.spec import Spec
@@ -28,5 +30,23 @@ def workload_id(tenant: str, key: str | None) -> str:
 
 def fingerprint(spec: Spec, replay_of: str | None = None) -> str:
     """SHA-256 over what is asked for, the same for every way of writing it."""
-    canonical = msgspec.json.encode((spec, replay_of), order="sorted")
+    canonical = msgspec.json.encode([_canonical(spec), replay_of], order="sorted")
     return hashlib.sha256(canonical).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Without what is as it would be if it were left out, so that a later release's new fields change nothing."""
+    if isinstance(value, Struct):
+        fields = ((name, getattr(value, name), default) for name, default in _fields(type(value)))
+        named = {name: _canonical(current) for name, current, default in fields if current != default}
+        return named if value.__struct_config__.tag is None else {**named, "type": value.__struct_config__.tag}
+    return value
+
+
+@cache
+def _fields(declared: type[Struct]) -> list[tuple[str, Any]]:
+    return [(field.name, _default(field)) for field in msgspec.structs.fields(declared)]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()

@@ -1,7 +1,7 @@
 """Query parameters: each call declares a Struct, and a request that does not fit it is refused by name."""
 
 from collections.abc import Iterable
-from typing import Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +20,7 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     Raises:
         Refusal: `invalid_parameter`, with every parameter that is unknown or doubled, or the first that is wrong.
     """
-    lists = {field.encode_name for field in msgspec.structs.fields(declared) if get_origin(field.type) is list}
+    lists = {field.encode_name for field in msgspec.structs.fields(declared) if _is_list(field.type)}
     values: dict[str, Any] = {}
     wrong: list[FieldError] = []
     for name, value in pairs:
@@ -34,9 +34,18 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     if wrong:
         raise _refusal(wrong)
     try:
-        return msgspec.convert(values, declared, strict=False)
+        read_ones = msgspec.convert(values, declared, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal([field_error(str(error))]) from error
+    # Reading numbers from text, msgspec also reads `null`; a parameter that is given has a value.
+    if empty := [name for name in values if getattr(read_ones, name) is None]:
+        raise _refusal([FieldError(field=name, message="has no value") for name in empty])
+    return read_ones
+
+
+def _is_list(declared: Any) -> bool:
+    origin = get_origin(declared)
+    return _is_list(get_args(declared)[0]) if origin is Annotated else origin is list
 
 
 def _refusal(wrong: list[FieldError]) -> Refusal:

@@ -5,7 +5,7 @@ from typing import Final
 from litestar import Response
 
 from vulcan_contracts.projections import RebuildStatus
-from vulcan_gateway.http.calls import Call, Gateway, answer, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, query
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.http.workloads import NoQuery
 
@@ -59,7 +59,7 @@ async def newest_rebuild(request: Call, gateway: Gateway) -> Response[bytes]:
     answers={200: (RebuildStatus,)},
     refusals=_REFUSALS,
 )
-async def one_rebuild(request: Call, gateway: Gateway, rebuild_id: str) -> Response[bytes]:
+async def one_rebuild(request: Call, gateway: Gateway, rebuild_id: PathText) -> Response[bytes]:
     """One of them by its id."""
     query(request, NoQuery)
     return answer(await gateway.rebuilds.status(rebuild_id))

@@ -10,7 +10,7 @@ from vulcan_contracts import subjects
 from vulcan_contracts.outcome import Artifact
 from vulcan_gateway.domain.headers import attachment, safe_media_type
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import Call, Gateway, answer, find, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.http.workloads import NoQuery
@@ -34,7 +34,7 @@ class ArtifactList(Struct, frozen=True, kw_only=True):
     answers={200: (ArtifactList,)},
     refusals=("invalid_parameter", "not_found", "event_log_unavailable"),
 )
-async def list_artifacts(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def list_artifacts(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """What the last attempt left."""
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)
@@ -51,7 +51,7 @@ async def list_artifacts(request: Call, gateway: Gateway, workload_id: str) -> R
     answers={200: (Media("*/*", {"type": "string", "format": "binary"}, "the file, of the type it has"),)},
     refusals=("invalid_parameter", "not_found", "too_many_requests", "event_log_unavailable"),
 )
-async def download(request: Call, gateway: Gateway, workload_id: str, name: str) -> Response[bytes]:
+async def download(request: Call, gateway: Gateway, workload_id: PathText, name: PathText) -> Response[bytes]:
     """One file, to be saved and never shown."""
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
-from litestar.params import Dependency
+from litestar.di import Dependency
+from litestar.params import FromPath, SkipValidationMarker
 from msgspec import Struct
 
 from vulcan_contracts.ids import WORKLOAD_ID
@@ -16,8 +17,11 @@ from vulcan_gateway.domain.refusals import unknown_workload
 from vulcan_gateway.parts import Parts
 
 Call = Request[Principal, Any, State]
-Gateway = Annotated[Parts, Dependency(skip_validation=True)]
+Gateway = Annotated[Parts, Dependency(), SkipValidationMarker()]
 """The gateway's collaborators, as Litestar hands them to a handler's parameter `gateway`."""
+
+PathText = FromPath[str]
+"""A part of the path."""
 
 Q = TypeVar("Q", bound=Struct)
 JSON: Final = "application/json"

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from vulcan_contracts.views import BackendView, DrainRequest, NodeView
 from vulcan_gateway.domain import bodies
-from vulcan_gateway.http.calls import JSON, Call, Gateway, answer, query
+from vulcan_gateway.http.calls import JSON, Call, Gateway, PathText, answer, query
 from vulcan_gateway.http.intake import read_body, require_media_type
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.http.workloads import NoQuery
@@ -79,7 +79,7 @@ async def list_nodes(request: Call, gateway: Gateway) -> Response[bytes]:
         "event_log_unavailable",
     ),
 )
-async def drain(request: Call, gateway: Gateway, node: str) -> Response[bytes]:
+async def drain(request: Call, gateway: Gateway, node: PathText) -> Response[bytes]:
     """What runs there goes on to its end. Without a body: drain."""
     query(request, NoQuery)
     body = await read_body(gateway, request)

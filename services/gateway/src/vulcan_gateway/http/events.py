@@ -11,7 +11,7 @@ from vulcan_gateway.domain.cursors import decode_seq
 from vulcan_gateway.domain.filters import CursorText
 from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.views import event_view
-from vulcan_gateway.http.calls import Call, Gateway, answer, find, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
 from vulcan_gateway.http.logs import event_stream, last_event_id
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.live.tail import wanted_events
@@ -52,7 +52,7 @@ class EventsQuery(Struct, frozen=True, kw_only=True):
     },
     refusals=("invalid_parameter", "invalid_cursor", "not_found", "too_many_requests", "event_log_unavailable"),
 )
-async def workload_events(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def workload_events(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """Everything that ever happened to the workload, oldest first."""
     wanted = query(request, WorkloadEventsQuery)
     after = last_event_id(request, wanted.after) or 0

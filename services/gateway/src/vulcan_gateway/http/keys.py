@@ -10,7 +10,7 @@ from vulcan_contracts.problem import FieldError
 from vulcan_contracts.tenants import ApiKey, Quotas, Role, Tenant
 from vulcan_contracts.views import KeyRequest, KeyView, NewKey, TenantRequest
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import Call, Gateway, answer, nothing, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, nothing, query
 from vulcan_gateway.http.intake import read_json
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.http.workloads import NoQuery
@@ -126,7 +126,7 @@ async def make_key(request: Call, gateway: Gateway) -> Response[bytes]:
     answers={204: (None,)},
     refusals=("invalid_parameter", "not_found", "event_log_unavailable"),
 )
-async def revoke_key(request: Call, gateway: Gateway, key_id: str) -> Response[bytes]:
+async def revoke_key(request: Call, gateway: Gateway, key_id: PathText) -> Response[bytes]:
     """It stops working at once."""
     query(request, NoQuery)
     known = await gateway.keyring.find(key_id)
@@ -173,7 +173,7 @@ async def list_tenants(request: Call, gateway: Gateway) -> Response[bytes]:
     answers={200: (Tenant,)},
     refusals=("invalid_parameter", "not_found"),
 )
-async def get_tenant(request: Call, gateway: Gateway, tenant_id: str) -> Response[bytes]:
+async def get_tenant(request: Call, gateway: Gateway, tenant_id: PathText) -> Response[bytes]:
     """Its quotas and log retention; the defaults if none were set."""
     query(request, NoQuery)
     return answer(gateway.cluster.tenant(_tenant_id(tenant_id)))
@@ -191,7 +191,7 @@ async def get_tenant(request: Call, gateway: Gateway, tenant_id: str) -> Respons
     answers={200: (Tenant,)},
     refusals=("invalid_parameter", *_BODY, "not_found", "event_log_unavailable"),
 )
-async def put_tenant(request: Call, gateway: Gateway, tenant_id: str) -> Response[bytes]:
+async def put_tenant(request: Call, gateway: Gateway, tenant_id: PathText) -> Response[bytes]:
     """Replaces all of them."""
     query(request, NoQuery)
     wanted = await read_json(gateway, request, TenantRequest)

@@ -1,7 +1,6 @@
 """Log lines: a page, a download, or a stream that follows."""
 
 from collections.abc import AsyncGenerator
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from litestar import Response
@@ -11,9 +10,9 @@ from vulcan_contracts.logs import Stream
 from vulcan_contracts.views import LogPage
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.cursors import decode_seq
-from vulcan_gateway.domain.filters import CursorText, LineFilter, SearchText
+from vulcan_gateway.domain.filters import CursorText, LineFilter, Moment, SearchText
 from vulcan_gateway.domain.headers import attachment, wants_event_stream
-from vulcan_gateway.http.calls import Call, Gateway, answer, find, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.parts import Parts
@@ -29,7 +28,7 @@ class LogQuery(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     stream: Stream | None = None
     search: SearchText | None = None
-    since: datetime | None = None
+    since: Moment | None = None
     tail: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     download: Literal[0, 1] = 0
 
@@ -78,7 +77,7 @@ def event_stream(gateway: Parts, request: Call, body: AsyncGenerator[bytes, None
     },
     refusals=("invalid_parameter", "invalid_cursor", "not_found", "too_many_requests", "event_log_unavailable"),
 )
-async def read_logs(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def read_logs(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """A JSON page; with `Accept: text/event-stream` past and live lines until the workload ends; or a download."""
     wanted = query(request, LogQuery)
     after = last_event_id(request, wanted.after)

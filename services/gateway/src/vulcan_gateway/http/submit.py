@@ -14,7 +14,7 @@ from vulcan_contracts.workload import Workload
 from vulcan_gateway.archives import check_archive, store_archive
 from vulcan_gateway.domain import bodies
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import JSON, Call, Gateway, answer, find, query
+from vulcan_gateway.http.calls import JSON, Call, Gateway, PathText, answer, find, query
 from vulcan_gateway.http.intake import read_body, require_media_type
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.http.streaming import client_gone
@@ -121,7 +121,7 @@ async def submit_async(request: Call, gateway: Gateway) -> Response[bytes]:
     answers={200: (WorkloadView,), 202: (WorkloadView,)},
     refusals=_REPLAY_REFUSALS,
 )
-async def replay(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def replay(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """A new workload with the same spec, linked by `replay_of`."""
     wait_s = query(request, ReplayQuery).wait
     tracked = await find(gateway, request, workload_id)

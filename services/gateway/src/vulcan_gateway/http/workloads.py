@@ -14,7 +14,7 @@ from vulcan_gateway.db.workloads import list_workloads
 from vulcan_gateway.domain.filters import ListQuery
 from vulcan_gateway.domain.output import NO_OUTPUT
 from vulcan_gateway.domain.views import Known, last_line, workload_view
-from vulcan_gateway.http.calls import Call, Gateway, answer, find, nothing, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, nothing, query
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.parts import Parts
 
@@ -69,7 +69,7 @@ async def list_all(request: Call, gateway: Gateway) -> Response[bytes]:
     answers={200: (WorkloadView,)},
     refusals=("invalid_parameter", "not_found", "event_log_unavailable"),
 )
-async def get_one(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def get_one(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """One workload as the log has it now: whoever wrote before, reads it here."""
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)
@@ -86,7 +86,7 @@ async def get_one(request: Call, gateway: Gateway, workload_id: str) -> Response
     answers={200: (WorkloadView,), 202: (WorkloadView,)},
     refusals=("invalid_parameter", "not_found", "event_log_unavailable"),
 )
-async def kill(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def kill(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """200 if it has ended, 202 if it will. A repeat, also after the end, changes nothing."""
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)
@@ -112,7 +112,7 @@ async def kill(request: Call, gateway: Gateway, workload_id: str) -> Response[by
     answers={204: (None,)},
     refusals=("invalid_parameter", "not_found", "event_log_unavailable"),
 )
-async def delete(request: Call, gateway: Gateway, workload_id: str) -> Response[bytes]:
+async def delete(request: Call, gateway: Gateway, workload_id: PathText) -> Response[bytes]:
     """Killed if it has not ended, and hidden from lists. Its history stays in the log."""
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)
