@@ -15,6 +15,7 @@ from vulcan_local.files import read_small, write_private
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """What fits in sockaddr_un beside the terminating NUL."""
+ROOT_RUNTIME_DIR: Final = "/run"
 _ROOM_FOR_A_SOCKET: Final = len("/.s.PGSQL.5432")
 
 
@@ -112,7 +113,7 @@ class DataDir:
             return folder
         short = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         as_root = os.geteuid() == 0  # whose XDG_RUNTIME_DIR may be that of the user who called sudo
-        runtime = "/run" if as_root else os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        runtime = ROOT_RUNTIME_DIR if as_root else os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
         parent = Path(runtime) / f"vulcan-{os.geteuid()}-{short}"
         parent.mkdir(mode=0o700, exist_ok=True)
         found = parent.lstat()

@@ -38,15 +38,45 @@ def launch_command(
 class Process:
     """A running program in a session of its own, so that a Ctrl-C on the terminal reaches the supervisor alone."""
 
-    def __init__(self, child: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        child: asyncio.subprocess.Process,
+        output: asyncio.StreamReader,
+        pipe: asyncio.ReadTransport,
+        on_line: Callable[[str], None],
+    ) -> None:
         self._child = child
+        self._pipe = pipe
         self._on_line = on_line
-        self._output = asyncio.create_task(self._read_output(), name=f"output of {child.pid}")
+        self._reading = asyncio.create_task(self._read(output), name=f"output of {child.pid}")
 
     @classmethod
     async def start(cls, service: Service, on_line: Callable[[str], None]) -> "Process":
-        """Start the service's program."""
-        return cls(await _spawn(service), on_line)
+        """Start the service's program.
+
+        Its output comes through a pipe of our own: asyncio's would count the process as running for as long as any
+        grandchild holds the pipe open.
+        """
+        reading, writing = os.pipe()
+        output = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(reading, "rb", buffering=0)
+        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *launch_command(service.argv, identity=service.identity, death_signal=service.death_signal),
+                env=dict(service.env),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                start_new_session=True,
+            )
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            os.close(writing)
+        return cls(child, output, pipe, on_line)
 
     @property
     def pid(self) -> int:
@@ -62,9 +92,10 @@ class Process:
         """Wait for the end and the last of the output; gives the exit code, negative for a signal."""
         code = await self._child.wait()
         # A grandchild may hold the pipe open: what it prints later is not worth waiting for.
-        _, late = await asyncio.wait({self._output}, timeout=_OUTPUT_GRACE_S)
+        _, late = await asyncio.wait({self._reading}, timeout=_OUTPUT_GRACE_S)
         for task in late:
             task.cancel()
+        self._pipe.close()
         return code
 
     async def stop(self, steps: Sequence[StopStep]) -> bool:
@@ -89,10 +120,9 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
 
-    async def _read_output(self) -> None:
-        assert self._child.stdout is not None  # noqa: S101 - it was started with a pipe
+    async def _read(self, output: asyncio.StreamReader) -> None:
         pending = b""
-        while chunk := await self._child.stdout.read(_CHUNK_BYTES):
+        while chunk := await output.read(_CHUNK_BYTES):
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
                 self._emit(line)
@@ -105,17 +135,6 @@ class Process:
     def _emit(self, line: bytes) -> None:
         text = line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
         self._on_line(text if len(line) <= MAX_LINE_BYTES else f"{text} [...]")
-
-
-async def _spawn(service: Service) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *launch_command(service.argv, identity=service.identity, death_signal=service.death_signal),
-        env=dict(service.env),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
 
 
 class CommandError(Exception):

@@ -1,0 +1,48 @@
+"""How long a crashed service waits, and when the start has failed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vulcan_local.policy import RestartPolicy, RestartState, after_crash
+
+POLICY = RestartPolicy(initial_delay_s=0.1, max_delay_s=2.0, healthy_after_s=20.0, start_attempts=3)
+
+
+def crashes(*ready_for_s: float | None) -> list[float | None]:
+    """The delays after these lives, one after the other."""
+    state, delays = RestartState(), []
+    for ready in ready_for_s:
+        decided = after_crash(POLICY, state, ready_for_s=ready)
+        state = decided.state
+        delays.append(decided.delay_s)
+    return delays
+
+
+def test_the_wait_doubles_up_to_its_limit() -> None:
+    assert crashes(*[1.0] * 7) == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
+
+
+def test_a_healthy_time_starts_over() -> None:
+    assert crashes(1.0, 1.0, 1.0, 20.0, 1.0) == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2])
+
+
+def test_the_start_fails_after_its_attempts() -> None:
+    assert crashes(None, None, None)[-1] is None
+
+
+def test_a_service_that_once_was_ready_is_never_given_up() -> None:
+    assert None not in crashes(1.0, *[None] * 50)
+
+
+def test_restarts_are_counted_over_healthy_times_too() -> None:
+    state = RestartState()
+    for ready in (30.0, 1.0, 30.0):
+        state = after_crash(POLICY, state, ready_for_s=ready).state
+    assert (state.restarts, state.crashes) == (3, 1)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), min_size=1, max_size=200))
+def test_every_wait_is_within_its_bounds(lives: list[float | None]) -> None:
+    for delay in crashes(*lives):
+        assert delay is None or POLICY.initial_delay_s <= delay <= POLICY.max_delay_s
