@@ -39,8 +39,6 @@ class Database:
         session = {
             "application_name": "vulcan-logstore",
             "lock_timeout": str(round(settings.lock_timeout_s * 1000)),
-            # A crash of Postgres may take the last transactions, each with its position: they are projected again.
-            "synchronous_commit": "off",
             "timezone": "UTC",
         }
         if schema is not None:

@@ -11,6 +11,10 @@ class DatabaseAwayError(Exception):
     """Postgres cannot do this now. The transaction may have been committed or not."""
 
 
+class SchemaMissingError(DatabaseAwayError):
+    """The tables are not there: a new start makes them."""
+
+
 class RefusedDataError(Exception):
     """Postgres cannot hold this data, now or later."""
 
@@ -26,11 +30,10 @@ _AWAY: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidCachedStatementError,
-    asyncpg.UndefinedTableError,
-    asyncpg.InvalidSchemaNameError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+_MISSING: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 _REFUSED: Final = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -46,11 +49,14 @@ def translated() -> Iterator[None]:
 
     Raises:
         DatabaseAwayError: Postgres cannot do this now.
+        SchemaMissingError: the tables are not there.
         RefusedDataError: Postgres cannot hold this data.
     """
     try:
         yield
     except _REFUSED as error:
         raise RefusedDataError(f"{type(error).__name__}: {error}") from error
+    except _MISSING as error:
+        raise SchemaMissingError(str(error)) from error
     except _AWAY as error:
         raise DatabaseAwayError(str(error) or type(error).__name__) from error

@@ -1,6 +1,12 @@
 """How far each projection is: the fence that makes it exactly once."""
 
+from typing import Final
+
 from vulcan_logstore.db.database import Connection, Database
+
+_LOCK: Final = (
+    "SELECT seq, set_config('synchronous_commit', 'off', true) FROM projection_positions WHERE name = $1 FOR UPDATE"
+)
 
 
 async def read(database: Database, name: str) -> int:
@@ -10,8 +16,12 @@ async def read(database: Database, name: str) -> int:
 
 
 async def lock(connection: Connection, name: str) -> int:
-    """The position, which nobody else can move before this transaction ends."""
-    return int(await connection.fetchval("SELECT seq FROM projection_positions WHERE name = $1 FOR UPDATE", name))
+    """The position, which nobody else can move before this transaction ends.
+
+    The transaction need not wait for the disk at its commit: what a crash of Postgres takes, it takes together with the
+    position, and it is projected again.
+    """
+    return int(await connection.fetchval(_LOCK, name))
 
 
 async def save(connection: Connection, name: str, seq: int) -> None:

@@ -53,16 +53,13 @@ async def going_on(database: Database) -> RebuildStatus | None:
 
 @asynccontextmanager
 async def claimed(database: Database) -> AsyncIterator["Connection | None"]:
-    """The connection that holds the right to rebuild, for the block; None if another logstore has it."""
+    """The connection that holds the right to rebuild, for the block; None if another logstore has it.
+
+    The right ends with the connection, or when the pool takes that back.
+    """
     async with database.connection() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
-            yield None
-            return
-        try:
-            yield connection
-        finally:
-            if not connection.is_closed():
-                await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
+        mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
+        yield connection if mine else None
 
 
 async def begin(database: Database, rebuild_id: str, *, events_target: int, logs_target: int) -> None:

@@ -18,7 +18,7 @@ from vulcan_eventstore.backoff import Backoff
 from vulcan_eventstore.errors import PositionLostError
 from vulcan_logstore.db import positions
 from vulcan_logstore.db.database import Database
-from vulcan_logstore.db.errors import DatabaseAwayError, RefusedDataError
+from vulcan_logstore.db.errors import DatabaseAwayError, RefusedDataError, SchemaMissingError
 from vulcan_logstore.metrics import Metrics
 from vulcan_logstore.projection.source import NotPreparedError, Projection, T
 from vulcan_logstore.settings import ProjectionSettings
@@ -63,6 +63,7 @@ class Projector(Generic[T]):
 
         Raises:
             BusClosedError: the connection to NATS is closed for good.
+            SchemaMissingError: the tables are gone.
         """
         pauses = self._backoff()
         while True:
@@ -72,6 +73,8 @@ class Projector(Generic[T]):
             except _PositionMovedBackError as moved:
                 self._log.warning("following again from an earlier position", reason=str(moved))
                 continue
+            except SchemaMissingError:
+                raise
             except DatabaseAwayError as error:
                 pauses = self._backoff() if self.trouble is None else pauses
                 self._in_trouble(f"Postgres is away: {error}")
@@ -95,6 +98,8 @@ class Projector(Generic[T]):
                 await self._apply_once(items)
             except NotPreparedError:
                 await self._prepare(items)
+            except SchemaMissingError:
+                raise
             except DatabaseAwayError as error:
                 self._metrics.retries.labels(self.name).inc()
                 self._in_trouble(f"Postgres is away: {error}")
