@@ -14,6 +14,7 @@ from vulcan_gateway.keyring import Keyring
 from vulcan_gateway.live.cluster import Cluster
 from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.live.tail import Tail
+from vulcan_gateway.patience import Patience
 from vulcan_gateway.rebuilds import Rebuilds
 from vulcan_gateway.settings import GatewaySettings
 from vulcan_gateway.slots import Slots
@@ -37,6 +38,7 @@ class Parts(NamedTuple):
     tail: Tail
     submissions: Submissions
     rebuilds: Rebuilds
+    patience: Patience
     streams: Slots
     waits: Slots
     uploads: Slots

@@ -55,6 +55,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     database_url: str = ""
     bootstrap_key_file: str = ""
     append_timeout_s: Seconds = 10.0
+    read_timeout_s: Seconds = 5.0
     wait_recheck_s: Seconds = 2.0
     nats: NatsSettings = field(default_factory=NatsSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)

@@ -30,6 +30,7 @@ from vulcan_gateway.live.cluster import Cluster
 from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.live.tail import Tail
 from vulcan_gateway.parts import Parts
+from vulcan_gateway.patience import Patience
 from vulcan_gateway.rebuilds import Rebuilds
 from vulcan_gateway.settings import GatewaySettings
 from vulcan_gateway.slots import Slots
@@ -84,6 +85,7 @@ async def build(service: Service, settings: GatewaySettings) -> Parts:
         submissions=Submissions(
             log, hub, cluster, append_timeout_s=settings.append_timeout_s, recheck_s=settings.wait_recheck_s
         ),
+        patience=Patience(bus, settings.read_timeout_s),
         rebuilds=Rebuilds(bus, timeout_s=settings.cluster.rebuild_timeout_s),
         streams=_slots(service, "streams", limits.streams_per_key, limits.streams),
         waits=_slots(service, "waiting calls", limits.waits_per_key, limits.waits),

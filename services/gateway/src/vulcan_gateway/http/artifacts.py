@@ -62,7 +62,7 @@ async def download(request: Call, gateway: Gateway, workload_id: PathText, name:
     if artifact is None:
         raise Refusal("not_found", "The workload left no such artifact.")
     blob = subjects.artifact_blob(request.user.tenant, workload_id, artifact.name)
-    if await gateway.blobs.info(blob) is None:
+    if await gateway.patience.read(lambda: gateway.blobs.info(blob)) is None:
         raise Refusal("not_found", "The artifact is not kept any more.")
     key_id = request.user.key.id
     gateway.streams.take(key_id)

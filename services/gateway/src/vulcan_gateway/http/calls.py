@@ -55,7 +55,7 @@ async def find(gateway: Parts, call: Call, workload_id: str) -> Tracked:
     """
     if not WORKLOAD_ID.fullmatch(workload_id):
         raise unknown_workload()
-    tracked = await gateway.log.load(call.user.tenant, workload_id)
+    tracked = await gateway.patience.read(lambda: gateway.log.load(call.user.tenant, workload_id))
     if tracked is None:
         raise unknown_workload()
     return tracked

@@ -60,7 +60,8 @@ async def workload_events(request: Call, gateway: Gateway, workload_id: PathText
     tenant = request.user.tenant
     if wants_event_stream(request.headers.get("accept", "")):
         return event_stream(gateway, request, gateway.tail.workload_events(tenant, workload_id, after))
-    events = [event for event in await gateway.log.history(tenant, workload_id) if event.seq > after]
+    history = await gateway.patience.read(lambda: gateway.log.history(tenant, workload_id))
+    events = [event for event in history if event.seq > after]
     items = [event_view(event) for event in events[: wanted.limit]]
     more = len(events) > wanted.limit
     return answer(EventPage(items=items, next_cursor=str(items[-1].seq) if more else None, has_more=more))
@@ -84,7 +85,8 @@ async def tenant_events(request: Call, gateway: Gateway) -> Response[bytes]:
         after = last_event_id(request, wanted.after)
         return event_stream(gateway, request, gateway.tail.tenant_events(tenant, after, types))
     position = decode_seq(wanted.after) if wanted.after else 0
-    page = await gateway.events.read(wanted_events(tenant, types), after_seq=position, limit=wanted.limit)
+    subject = wanted_events(tenant, types)
+    page = await gateway.patience.read(lambda: gateway.events.read(subject, after_seq=position, limit=wanted.limit))
     items = [event_view(event) for event in page.events if not types or event.envelope.type in types]
     cursor = str(page.position) if page.more else None
     return answer(EventPage(items=items, next_cursor=cursor, has_more=page.more))

@@ -12,6 +12,7 @@ from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.cursors import decode_seq
 from vulcan_gateway.domain.filters import CursorText, LineFilter, Moment, SearchText
 from vulcan_gateway.domain.headers import attachment, wants_event_stream
+from vulcan_gateway.history import LinePage
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.streaming import ByteStream
@@ -86,12 +87,15 @@ async def read_logs(request: Call, gateway: Gateway, workload_id: PathText) -> R
     only = LineFilter(wanted.stream, wanted.search, wanted.since)
     position = after or 0
     if wanted.tail is not None:
-        position = max(position, await gateway.history.last_line(tenant, workload_id) - wanted.tail)
+        newest = await gateway.patience.read(lambda: gateway.history.last_line(tenant, workload_id))
+        position = max(position, newest - wanted.tail)
     if wanted.download:
         return _download(gateway, request, workload_id, position, only)
     if wants_event_stream(request.headers.get("accept", "")):
         return event_stream(gateway, request, gateway.tail.lines(tenant, workload_id, position, only))
-    page = await gateway.history.page(tenant, workload_id, after=position, limit=wanted.limit, only=only)
+    page = await gateway.patience.read(
+        lambda: gateway.history.page(tenant, workload_id, after=position, limit=wanted.limit, only=only)
+    )
     over = tracked.state.ended and not page.more
     return answer(LogPage(items=page.lines, next_cursor=None if over else str(page.position), has_more=page.more))
 
@@ -112,8 +116,12 @@ async def _text(
     gateway: Parts, tenant: str, workload_id: str, after: int, only: LineFilter
 ) -> AsyncGenerator[bytes, None]:
     position, more = after, True
+
+    async def next_page() -> LinePage:
+        return await gateway.history.page(tenant, workload_id, after=position, limit=DOWNLOAD_PAGE_LINES, only=only)
+
     while more:
-        page = await gateway.history.page(tenant, workload_id, after=position, limit=DOWNLOAD_PAGE_LINES, only=only)
+        page = await gateway.patience.read(next_page)
         position, more = page.position, page.more
         text = "".join(line.text if line.partial else line.text + "\n" for line in page.lines)
         if text:

@@ -29,11 +29,13 @@ async def full_view(gateway: Parts, workload: Workload) -> WorkloadView:
     """The workload with what it printed and, while it waits, why."""
     output = NO_OUTPUT
     if workload.state != "pending" or workload.attempt > 1:
-        output = await gateway.history.output(
-            workload.tenant,
-            workload.id,
-            last_line=last_line(workload),
-            limit_bytes=gateway.settings.limits.output_bytes,
+        output = await gateway.patience.read(
+            lambda: gateway.history.output(
+                workload.tenant,
+                workload.id,
+                last_line=last_line(workload),
+                limit_bytes=gateway.settings.limits.output_bytes,
+            )
         )
     explanation: Explanation | None = None
     if workload.state == "pending":
