@@ -17,7 +17,7 @@ class Common:
     json: bool = False
     """Print JSON, errors too."""
 
-    url: Annotated[str | None, Parameter(env_var="VULCAN_URL", show_env_var=False)] = None
+    url: str | None = None
     """Where Vulcan is; without it VULCAN_URL, then the stack on this machine."""
 
     verbose: Annotated[bool, Parameter(alias="-v")] = False

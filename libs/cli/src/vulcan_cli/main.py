@@ -1,5 +1,6 @@
 """The entry point: parses, runs, and turns every expected failure into a message and an exit code."""
 
+import io
 import os
 import signal
 import sys
@@ -15,6 +16,9 @@ def main() -> None:
     """The `vulcan` command."""
     # httpx's own command line would be imported with it, and click, rich and pygments with that: 0.4 s.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how Python spells "not importable"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # what programs print is, in any locale
     sys.excepthook = _crash
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))

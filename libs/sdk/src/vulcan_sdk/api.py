@@ -4,8 +4,6 @@ import uuid
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from vulcan_contracts.projections import RebuildStatus
 from vulcan_contracts.spec import Spec
 from vulcan_contracts.tenants import Tenant
@@ -26,7 +24,7 @@ from vulcan_sdk.filters import LineFilter, WorkloadFilter
 from vulcan_sdk.multipart import multipart
 from vulcan_sdk.sse import MEDIA_TYPE as EVENT_STREAM
 from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, TenantList, WhoAmI
-from vulcan_sdk.wire import Call, Params, Request, into, json_body, nothing
+from vulcan_sdk.wire import Call, Params, Request, encoded, into, json_body, nothing
 
 WORKLOADS: Final = "/v1/workloads"
 UPLOAD_S: Final = 120.0
@@ -40,7 +38,12 @@ def new_idempotency_key() -> str:
 
 def workload_path(workload_id: str, *rest: str) -> str:
     """The path of one workload, or of something under it."""
-    return "/".join((WORKLOADS, *(quote(part, safe="") for part in (workload_id, *rest))))
+    return "/".join((WORKLOADS, *(segment(part) for part in (workload_id, *rest))))
+
+
+def segment(text: str) -> str:
+    """Text as one part of a path, whatever it holds."""
+    return quote(text, safe="", errors="replace")
 
 
 def submit(
@@ -50,7 +53,7 @@ def submit(
     if archive is None:
         headers, body = json_body(spec)
     else:
-        headers, body = multipart(msgspec.json.encode(spec), archive)
+        headers, body = multipart(encoded(spec), archive)
     return Call(
         request=Request(
             method="POST",
@@ -156,7 +159,7 @@ def nodes() -> Call[NodeList]:
 def drain(node: str, *, drain: bool) -> Call[NodeView]:
     """Give a node no new work, or again."""
     headers, body = json_body(DrainRequest(drain=drain))
-    path = f"/v1/nodes/{quote(node, safe='')}/drain"
+    path = f"/v1/nodes/{segment(node)}/drain"
     return Call(request=Request(method="POST", path=path, headers=headers, body=body), decode=into(NodeView))
 
 
@@ -179,7 +182,7 @@ def keys() -> Call[KeyList]:
 
 def revoke_key(key_id: str) -> Call[None]:
     """End a key."""
-    return Call(request=Request(method="DELETE", path=f"/v1/keys/{quote(key_id, safe='')}"), decode=nothing)
+    return Call(request=Request(method="DELETE", path=f"/v1/keys/{segment(key_id)}"), decode=nothing)
 
 
 def tenants() -> Call[TenantList]:
@@ -189,13 +192,13 @@ def tenants() -> Call[TenantList]:
 
 def tenant(tenant_id: str) -> Call[Tenant]:
     """One tenant's settings."""
-    return Call(request=Request(method="GET", path=f"/v1/tenants/{quote(tenant_id, safe='')}"), decode=into(Tenant))
+    return Call(request=Request(method="GET", path=f"/v1/tenants/{segment(tenant_id)}"), decode=into(Tenant))
 
 
 def put_tenant(tenant_id: str, wanted: TenantRequest) -> Call[Tenant]:
     """Store a tenant's settings."""
     headers, body = json_body(wanted)
-    path = f"/v1/tenants/{quote(tenant_id, safe='')}"
+    path = f"/v1/tenants/{segment(tenant_id)}"
     return Call(request=Request(method="PUT", path=path, headers=headers, body=body), decode=into(Tenant))
 
 

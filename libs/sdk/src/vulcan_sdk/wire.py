@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from vulcan_contracts.problem import TYPE_PREFIX, Problem
-from vulcan_sdk.errors import ApiError, ProtocolError
+from vulcan_sdk.errors import ApiError, ProtocolError, SourceError
 
 T = TypeVar("T")
 
@@ -99,8 +99,22 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
 
 def json_body(value: Any) -> tuple[dict[str, str], Callable[[], Iterator[bytes]]]:
     """The headers and body of a JSON request."""
-    payload = msgspec.json.encode(value)
+    payload = encoded(value)
     return {"content-type": "application/json", "content-length": str(len(payload))}, lambda: iter((payload,))
+
+
+def encoded(value: Any) -> bytes:
+    """A value as JSON.
+
+    Raises:
+        SourceError: it holds text that no UTF-8 can carry, as arguments and variables of a process may.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError as error:
+        raise SourceError(
+            f"not UTF-8 text: {error.object!r}", hint="Everything but the archive is sent as text."
+        ) from error
 
 
 def into(expected: type[T]) -> Callable[[Response], T]:
