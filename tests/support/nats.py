@@ -105,6 +105,7 @@ class NatsServer:
         """The process stands still meanwhile: it takes what is sent to it, and answers nothing."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # stopped, not yet ended
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ import pytest
 from support.eventlog import TENANT
 from support.nats import NatsServer
 from vulcan_contracts import subjects
-from vulcan_contracts.logs import LogBatch, decode_batch
+from vulcan_contracts.logs import LogBatch, LogLine, decode_batch
 from vulcan_eventstore import jetstream
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import EventStoreUnavailableError, LogFencedError
@@ -31,7 +31,7 @@ async def _batches(bus: Bus) -> list[LogBatch]:
 
 
 async def _texts(bus: Bus) -> list[str]:
-    lines = []
+    lines: list[LogLine] = []
     while page := await LogReader(bus).read(TENANT, _ID, after_line=len(lines)):
         lines += page
     assert [line.seq for line in lines] == list(range(1, len(lines) + 1))

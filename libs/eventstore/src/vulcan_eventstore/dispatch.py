@@ -19,7 +19,7 @@ from vulcan_contracts.dispatch import Assignment, decode_assignment, encode_assi
 from vulcan_eventstore import jetstream, metrics
 from vulcan_eventstore.backoff import patiently, within
 from vulcan_eventstore.connection import Bus, Subscription
-from vulcan_eventstore.errors import ApiError, EventStoreUnavailableError
+from vulcan_eventstore.errors import ApiError, BusClosedError, EventStoreUnavailableError
 from vulcan_eventstore.jetstream import STREAM_NOT_FOUND, nanoseconds
 from vulcan_eventstore.streams import StreamSettings, dispatch_config, ensure_stream
 
@@ -147,6 +147,8 @@ class Claims:
             if self._bus.closed:
                 raise
             _log.debug("no claims: %s", error)
+        if not claims and self._bus.closed:
+            raise BusClosedError("the connection to NATS is closed")
         left_s = give_up - time.monotonic()
         if not claims and self._broken and left_s > 0:
             _log.info("dispatch to %s: %s", self._node, self._broken)
@@ -188,20 +190,22 @@ class Claims:
         headers = message.headers or {}
         status = headers.get("Status")
         if status is None or message.data:
-            self._accept(message)
+            await self._accept(message)
         elif status in ("404", "408"):
             self._wake()
         elif status != "100":
             self._give_up(f"{status} {headers.get('Description', '')}")
 
-    def _accept(self, message: Msg) -> None:
+    async def _accept(self, message: Msg) -> None:
         try:
-            assignment = decode_assignment(message.data)
+            claim = Claim(self._bus, decode_assignment(message.data), message.reply)
         except msgspec.DecodeError as error:
             metrics.SKIPPED.labels(subjects.DISPATCH_STREAM).inc()
-            _log.error("%s: not an assignment, it stays until it is too old: %s", message.subject, error)
-            return
-        self._arrived.append(Claim(self._bus, assignment, message.reply))
+            _log.error("%s: not an assignment, thrown away: %s", message.subject, error)
+            await self._bus.publish(message.reply, b"+TERM")
+            self._wanted -= 1
+        else:
+            self._arrived.append(claim)
         if len(self._arrived) >= self._wanted:
             self._wake()
 

@@ -36,7 +36,7 @@ class PayloadTooLargeError(EventStoreError):
 
 
 class PositionLostError(EventStoreError):
-    """The log ends before the position to follow it from: it is not the log that the position was taken from."""
+    """The stream is not the one that the position was taken from: it ends before it, or was made anew."""
 
 
 class LogFencedError(EventStoreError):

@@ -20,8 +20,8 @@ from nats.aio.msg import Msg
 from vulcan_eventstore import metrics
 from vulcan_eventstore.backoff import patiently
 from vulcan_eventstore.connection import Bus, Subscription
-from vulcan_eventstore.errors import EventStoreUnavailableError, PositionLostError
-from vulcan_eventstore.jetstream import call, nanoseconds
+from vulcan_eventstore.errors import ApiError, EventStoreUnavailableError, PositionLostError
+from vulcan_eventstore.jetstream import STREAM_NOT_FOUND, call, nanoseconds
 
 _HEARTBEAT_S: Final = 1.0
 _SILENCE_S: Final = 3.0
@@ -40,6 +40,7 @@ class _StreamState(Struct):
 
 class _StreamInfo(Struct):
     state: _StreamState
+    created: str = ""
 
 
 class _ConsumerInfo(Struct):
@@ -66,7 +67,17 @@ async def last_seq(bus: Bus, stream: str) -> int:
     Raises:
         EventStoreUnavailableError: NATS does not answer.
     """
-    return _stream_info.decode(await call(bus, f"STREAM.INFO.{stream}")).state.last_seq
+    return (await _info(bus, stream)).state.last_seq
+
+
+async def _info(bus: Bus, stream: str) -> _StreamInfo:
+    try:
+        return _stream_info.decode(await call(bus, f"STREAM.INFO.{stream}"))
+    except ApiError as error:
+        if error.err_code != STREAM_NOT_FOUND:
+            raise
+        _log.warning("there is no stream %s", stream)  # yet, or for the moment: its owner makes it
+        raise EventStoreUnavailableError(f"there is no stream {stream}") from error
 
 
 class OrderedReader:
@@ -81,14 +92,14 @@ class OrderedReader:
         self._buffer: list[Delivered] = []
         self._wake = asyncio.Event()
         self._consumer: _Consumer | None = None
-        self._resumed = False
+        self._created = ""
         self.pending = -1
 
     async def open(self) -> None:
         """Put the consumer in place, so that `pending` is known. `next` does it by itself.
 
         Raises:
-            PositionLostError: the stream ends before the position.
+            PositionLostError: the stream ends before the position, or is another one than it was.
             BusClosedError: the connection is closed for good.
         """
         if self._consumer is None:
@@ -98,7 +109,7 @@ class OrderedReader:
         """The next messages, at least one, at most `max_batch`, as soon as there is any.
 
         Raises:
-            PositionLostError: the stream ends before the position.
+            PositionLostError: the stream ends before the position, or is another one than it was.
             BusClosedError: the connection is closed for good.
         """
         while True:
@@ -144,9 +155,13 @@ class OrderedReader:
         await consumer.close()
 
     async def _create(self) -> "_Consumer":
-        end = await last_seq(self._bus, self._stream)
-        if end < self._seq:
-            raise PositionLostError(f"{self._stream} ends at {end}, before the position {self._seq}")
+        info = await _info(self._bus, self._stream)
+        if info.state.last_seq < self._seq:
+            message = f"{self._stream} ends at {info.state.last_seq}, before the position {self._seq}"
+            raise PositionLostError(message)
+        if self._created not in ("", info.created):
+            raise PositionLostError(f"{self._stream} was made anew")
+        self._created = info.created
         consumer = _Consumer(self._bus, self._stream, self._max_batch, self)
         try:
             self.pending = await consumer.start(self._filter, self._seq + 1)
