@@ -1,11 +1,15 @@
 # One command each: `make run` sets up and serves, `make test` sets up and tests. Needs python3 with venv, nothing else.
 UV_VERSION := 0.13.8
 PYTHON ?= python3
-TOOLS := build/tools
+TOOLS := build/tools-$(UV_VERSION)
 UV := $(TOOLS)/bin/uv
 BIN := .venv/bin
+RUNTIME := .venv/runtime.stamp
+DEV := .venv/dev.stamp
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# Started by root, PostgreSQL runs as another user, who must be able to read what is installed.
+SHARED := umask 022;
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test unit check format bench clean
@@ -14,41 +18,46 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Vulcan needs Python 3.11 or newer; name one with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "setting up uv $(UV_VERSION) in $(TOOLS)"
-	@$(PYTHON) -m venv $(TOOLS)
-	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(SHARED) $(PYTHON) -m venv $(TOOLS)
+	@$(SHARED) $(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-build/runtime.stamp: $(UV) uv.lock $(wildcard */*/pyproject.toml) pyproject.toml
+$(RUNTIME): uv.lock pyproject.toml $(wildcard */*/pyproject.toml) | $(UV)
 	@echo "setting up the Python environment in .venv"
-	@$(UV) sync --frozen --no-dev --inexact --python $(PYTHON)
+	@$(SHARED) begun=$$(date +%s); $(UV) sync --quiet --frozen --no-dev --inexact --compile-bytecode --python $(PYTHON) \
+	    && echo "set up in $$(( $$(date +%s) - begun )) s"
 	@touch $@
 
-build/dev.stamp: $(UV) uv.lock $(wildcard */*/pyproject.toml) pyproject.toml
+$(DEV): uv.lock pyproject.toml $(wildcard */*/pyproject.toml) | $(UV)
 	@echo "setting up the Python environment in .venv, with the development tools"
-	@$(UV) sync --frozen --python $(PYTHON)
-	@touch $@ build/runtime.stamp
+	@$(SHARED) $(UV) sync --quiet --frozen --python $(PYTHON)
+	@touch $@ $(RUNTIME)
 
-setup: build/dev.stamp ## the environment with the development tools
+setup: $(DEV) ## the environment with the development tools
 
-run: build/runtime.stamp ## set up what is needed, start Vulcan, run a sample on every backend, keep serving
-	@exec $(BIN)/vulcan up
+run: $(RUNTIME) ## set up what is needed, start Vulcan, run a sample on every backend, keep serving
+	@exec $(BIN)/vulcan up $(ARGS)
 
-test: build/dev.stamp ## every test, on the real NATS, Postgres and Deno
+test: $(DEV) ## every test, on the real NATS, Postgres and Deno
 	$(BIN)/pytest $(ARGS)
 
-unit: build/dev.stamp ## the tests that need no server
+unit: $(DEV) ## the tests that need no server
 	$(BIN)/pytest tests/unit $(ARGS)
 
-check: build/dev.stamp ## format, lint, types, imports
+check: $(DEV) ## format, lint, types, imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: build/dev.stamp ## ratios against baselines, written to build/bench.json
+bench: $(DEV) ## ratios against baselines, written to build/bench.json
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
-format: build/dev.stamp ## format, and fix what the linter can
+format: $(DEV) ## format, and fix what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

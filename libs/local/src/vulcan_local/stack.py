@@ -54,8 +54,7 @@ class Stack:
             ready_timeout_s=self._settings.start_timeout_s,
             stop_timeout_s=self._settings.stop_timeout_s,
         )
-        await self._supervisor.start(platform.workers())
-        await self._supervisor.start([platform.gateway(self.url)])
+        await self._supervisor.start([*platform.workers(), platform.gateway(self.url)])
         write_private(self._data.endpoint, f"{self.url}\n")
 
     async def watch(self) -> None:
