@@ -168,7 +168,7 @@ class Run:
         fault: Exception | None = None
         stored: list[Artifact] = []
         not_stored: Exception | None = None
-        saying = asyncio.create_task(self._log.keep_saying(), name=f"say {self._workload.id}")
+        keeping_up = asyncio.create_task(self._log.keep_up(), name=f"log {self._workload.id}")
         try:
             try:
                 self._log.attach(await self._host.log_door.open(self._workload))
@@ -184,7 +184,7 @@ class Run:
             if seen is not None and not self._interrupts.dropped:
                 stored, not_stored = await self._keep_artifacts(preparing.result())
         finally:
-            await stop_task(saying, self._settings.close_timeout_s)
+            await stop_task(keeping_up, self._settings.close_timeout_s)
         last_line = await self._close_log()
         if last_line is None or self._interrupts.dropped:
             return None

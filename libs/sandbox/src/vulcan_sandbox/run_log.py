@@ -15,10 +15,16 @@ from vulcan_sandbox.protocol import OutputStream
 
 _MIB: Final = 1_048_576
 _MAX_SAID: Final = 256
+_LOOK_S: Final = 1.0
 
 
 class LineWriter(Protocol):
     """What a run needs of a `LogWriter`."""
+
+    @property
+    def error(self) -> Exception | None:
+        """Why nothing more is written; None while all is well."""
+        ...
 
     async def write(self, stream: Stream, text: str, partial: bool = False) -> int:
         """Add a line; waits while too much is on its way."""
@@ -63,14 +69,22 @@ class RunLog:
         self.output_bytes = 0
         self.first_output_at: float | None = None
         """Of the monotonic clock."""
-        self.stalled_s = 0.0
-        """How long the run was held up because the log took nothing."""
+        self._stalled_s = 0.0
+        self._writing_since: float | None = None
         self.broken: EventStoreError | None = None
 
     @property
     def attached(self) -> bool:
         """True once there is a log to write to."""
         return self._writer is not None
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the run was held up because the log took nothing, until now."""
+        if self._writing_since is None:
+            return self._stalled_s
+        waited = time.monotonic() - self._writing_since
+        return self._stalled_s + (waited if waited > self._stall_s else 0.0)
 
     def attach(self, writer: LineWriter) -> None:
         """Give it the log to write to; what was said before comes first."""
@@ -82,14 +96,22 @@ class RunLog:
         self._said.append(bounded_text(text, self._max_line_bytes))
         self._something_said.set()
 
-    async def keep_saying(self) -> None:
-        """Write what was said, until cancelled."""
+    async def keep_up(self) -> None:
+        """Write what was said, and notice when the log fails although nothing is printed, until cancelled."""
         while True:
-            await self._something_said.wait()
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await self._something_said.wait()
+            except TimeoutError:
+                pass
             self._something_said.clear()
-            if self._writer is not None:
+            if self._writer is None or self.broken is not None:
+                continue
+            if self._said:
                 async with self._one_at_a_time:
                     await self._write_said()
+            elif isinstance(self._writer.error, EventStoreError):
+                self._break(self._writer.error)
 
     async def __call__(self, stream: OutputStream, data: bytes) -> None:
         """Take what the code printed."""
@@ -102,11 +124,9 @@ class RunLog:
                 return
             room = self._limit_bytes - self.output_bytes
             self.output_bytes += min(len(data), room)
-            began = time.monotonic()
+            self._writing_since = time.monotonic()
             await self._write(stream, self._splitters[stream].feed(data[:room]))
-            waited = time.monotonic() - began
-            if waited > self._stall_s:
-                self.stalled_s += waited
+            self._stalled_s, self._writing_since = self.stalled_s, None
             if len(data) > room and not self._swallowing:
                 self._swallowing = True
                 self._on_cut(Cut(Reason.OUTPUT_LIMIT, f"Printed more than its limit of {self._output_mb} MiB."))

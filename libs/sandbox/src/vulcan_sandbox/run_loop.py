@@ -104,6 +104,10 @@ class Executor:
         if not await self._all_ended(self._settings.stop_kill_s):
             logs.get().error("runs did not end in time", runs=len(self._serving))
 
+    async def ended(self) -> None:
+        """Wait until `run` has returned or failed."""
+        await self._ended.wait()
+
     def heartbeat(self, state: NodeState | None = None) -> Heartbeat:
         """The sign of life to send now."""
         return Heartbeat(
@@ -192,7 +196,7 @@ class Executor:
             await self._release(claim)
             return
         if not self._room.could_ever_hold(place.part):
-            await attempt.end(Outcome(reason=Reason.BACKEND_ERROR, message=self._too_big(place)))
+            await self._refuse(attempt, self._too_big(place))
             await self._release(claim)
             return
         run = Run(attempt, self._host, claimed_at=claimed_at, release_claim=lambda: self._release(claim))
@@ -203,6 +207,14 @@ class Executor:
             await run.execute()
         finally:
             del self._runs[attempt.key]
+
+    async def _refuse(self, attempt: Attempt, message: str) -> None:
+        before = attempt.workload.outcome
+        outcome = Outcome(
+            reason=Reason.BACKEND_ERROR, message=message, last_line=0 if before is None else before.last_line
+        )
+        if await attempt.start(None) and await attempt.end(outcome):
+            self._host.metrics.ended(outcome.reason, outcome.clock)
 
     def _too_big(self, place: Place) -> str:
         has, asks = self._backend.capacity, place.part
