@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ from vulcan_contracts.spec import Backend as Isolation
 from vulcan_executor_v8.artifacts import Spool
 from vulcan_executor_v8.cgroups.group import Limits
 from vulcan_executor_v8.cgroups.tree import CgroupTree
+from vulcan_executor_v8.egress.addresses import own_addresses
+from vulcan_executor_v8.egress.proxy import EgressProxy
 from vulcan_executor_v8.host.pool import Pool
 from vulcan_executor_v8.host.process import Host, HostStartError
 from vulcan_executor_v8.jail.launch import Launcher, Profile
@@ -25,6 +27,7 @@ from vulcan_executor_v8.recover import destroy_leftovers, using
 from vulcan_executor_v8.sandbox import V8Sandbox
 from vulcan_executor_v8.settings import V8Settings
 from vulcan_executor_v8.watch import Watch
+from vulcan_sandbox.egress import IpNetwork, policy
 from vulcan_sandbox.protocol import BackendFaultError, RunRefusedError, RunRequest, Sandbox
 
 _MIB: Final = 1_048_576
@@ -44,7 +47,15 @@ class V8Backend:
     """Runs JavaScript and TypeScript in jailed Deno hosts."""
 
     def __init__(
-        self, settings: V8Settings, *, machine: Machine, tools: Tools, tree: CgroupTree, run_dir: Path, deno: str
+        self,
+        settings: V8Settings,
+        *,
+        machine: Machine,
+        tools: Tools,
+        tree: CgroupTree,
+        run_dir: Path,
+        deno: str,
+        egress_exceptions: Sequence[IpNetwork] = (),
     ) -> None:
         self._settings = settings
         self._machine = machine
@@ -52,6 +63,7 @@ class V8Backend:
         self._tree = tree
         self._run_dir = run_dir
         self._deno = deno
+        self._egress_exceptions = egress_exceptions
         self._watch = Watch(settings.watch_interval_s)
         self._runs = itertools.count(1)
         self._sandboxes: set[V8Sandbox] = set()
@@ -152,19 +164,26 @@ class V8Backend:
         except HostStartError as error:
             raise BackendFaultError(f"No host could be started: {error}") from error
         folder = str(next(self._runs))
+        proxy = self._proxy(run)
         try:
+            if proxy is not None:
+                await proxy.listen(host.folder / "ctl" / "proxy")
             await self._place(run, host, folder)
             limits = self._limits(run)
             host.group.set_limits(limits)
         except RunRefusedError:
             shutil.rmtree(host.source / folder, ignore_errors=True)
-            pool.restore(host)
+            if proxy is None:
+                pool.restore(host)
+            else:
+                await proxy.close()
+                pool.discard(host)
             raise
         except OSError as error:
-            self._give_up(pool, host, folder)
+            await self._give_up(pool, host, folder, proxy)
             raise BackendFaultError(f"The run's limits could not be set: {error.strerror}.") from error
         except BaseException:
-            self._give_up(pool, host, folder)
+            await self._give_up(pool, host, folder, proxy)
             raise
         sandbox = V8Sandbox(
             run,
@@ -175,14 +194,26 @@ class V8Backend:
             watch=self._watch,
             release=self._release,
             say=say,
+            proxy=proxy,
             kill_timeout_s=self._settings.kill_timeout_s,
         )
         self._sandboxes.add(sandbox)
         return sandbox
 
-    def _give_up(self, pool: Pool, host: Host, folder: str) -> None:
+    async def _give_up(self, pool: Pool, host: Host, folder: str, proxy: EgressProxy | None) -> None:
         shutil.rmtree(host.source / folder, ignore_errors=True)
         pool.discard(host)
+        if proxy is not None:
+            await proxy.close()
+
+    def _proxy(self, run: RunRequest) -> EgressProxy | None:
+        if run.spec.network.egress == "none":
+            return None
+        return EgressProxy(
+            policy(run.spec.network, own_addresses=own_addresses(), exceptions=self._egress_exceptions),
+            connect_timeout_s=self._settings.connect_timeout_s,
+            max_connections=self._settings.max_connections,
+        )
 
     async def _ready_pool(self) -> Pool:
         if self._pool is None:

@@ -20,17 +20,17 @@ _PROGRAM: Final = """
 const refused = async (attempt: () => unknown): Promise<boolean> => {
   try { await attempt(); return false; } catch { return true; }
 };
-let late = false;
-setTimeout(() => { late = true; report.late = late; }, 5);
 const report: Record<string, unknown> = {
   version: `${Deno.version.deno} (V8 ${Deno.version.v8})`,
-  late,
   file: await refused(() => Deno.readTextFileSync("/etc/passwd")),
   write: await refused(() => Deno.writeTextFileSync("/tmp/x", "x")),
   net: await refused(() => fetch("http://127.0.0.1:9/")),
   run: await refused(() => new Deno.Command("/deno").outputSync()),
 };
-export default () => report;
+export default () => {
+  setTimeout(() => { report.late = true; }, 5);
+  return report;
+};
 """
 
 

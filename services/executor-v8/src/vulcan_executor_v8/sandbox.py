@@ -14,6 +14,7 @@ from vulcan_contracts.reasons import Reason
 from vulcan_executor_v8.artifacts import ArtifactLimitError, Spool
 from vulcan_executor_v8.cgroups.group import Limits
 from vulcan_executor_v8.cgroups.group import Usage as GroupUsage
+from vulcan_executor_v8.egress.proxy import EgressProxy
 from vulcan_executor_v8.host.channel import ChannelBrokenError, Frame
 from vulcan_executor_v8.host.pipes import OutputPipe, Readable
 from vulcan_executor_v8.host.process import Host
@@ -41,6 +42,7 @@ class V8Sandbox:
         watch: Watch,
         release: Callable[["V8Sandbox", Host | None], None],
         say: Callable[[str], None],
+        proxy: EgressProxy | None,
         kill_timeout_s: float,
     ) -> None:
         self._run = run
@@ -51,6 +53,7 @@ class V8Sandbox:
         self._watch = watch
         self._release = release
         self._say = say
+        self._proxy = proxy
         self._kill_timeout_s = kill_timeout_s
         self._nonce = ""
         self._end: Frame | None = None
@@ -134,6 +137,8 @@ class V8Sandbox:
             self._host.kill()
         await self._stop_following()
         self._spool.close()
+        if self._proxy is not None:
+            await self._proxy.close()
         if reusable:
             shutil.rmtree(self._host.source / self._folder, ignore_errors=True)
             self._release(self, self._host)
@@ -146,6 +151,8 @@ class V8Sandbox:
         """Let go of the run without ending it."""
         await self._stop_following()
         self._spool.close()
+        if self._proxy is not None:
+            await self._proxy.close()
         await self._host.let_go()
 
     async def _stop_following(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from vulcan_executor_v8.backend import Machine, V8Backend
 from vulcan_executor_v8.cgroups.tree import CgroupTree, open_tree
 from vulcan_executor_v8.jail.levels import Tools, find_tools
 from vulcan_executor_v8.settings import V8Settings
+from vulcan_sandbox.egress import IpNetwork
 from vulcan_sandbox.executor import start_executor
 from vulcan_sandbox.settings import ExecutorSettings, node_id
 
@@ -50,8 +52,23 @@ async def wire(service: Service, settings: ExecutorV8Settings) -> None:
     )
 
 
-def backend(settings: V8Settings, node: str, *, tools: Tools | None = None, tree: CgroupTree | None = None) -> V8Backend:
-    """The backend for a node of this name."""
+def backend(
+    settings: V8Settings,
+    node: str,
+    *,
+    tools: Tools | None = None,
+    tree: CgroupTree | None = None,
+    egress_exceptions: Sequence[IpNetwork] = (),
+) -> V8Backend:
+    """The backend for a node of this name.
+
+    Args:
+        settings: the backend's.
+        node: names its folder and its branch of the control groups.
+        tools: in place of those that this machine has.
+        tree: in place of the one that this machine has.
+        egress_exceptions: networks that every run with network access may reach: for tests.
+    """
     return V8Backend(
         settings,
         machine=machine(),
@@ -59,6 +76,7 @@ def backend(settings: V8Settings, node: str, *, tools: Tools | None = None, tree
         tree=open_tree(node) if tree is None else tree,
         run_dir=run_dir(settings, node),
         deno=settings.deno or os.fsdecode(find_deno_bin()),
+        egress_exceptions=egress_exceptions,
     )
 
 

@@ -63,9 +63,9 @@ class Launcher:
         socket = "/ctl/sock" if jailed else str(places.socket)
         scripts = "/vulcan" if jailed else str(SCRIPTS)
         command = self._deno_command("/deno" if jailed else self._deno, source, socket, scripts, profile)
-        env = self._environment(places, profile)
+        env = self._environment(places)
         if jailed:
-            command = self._jail(places, profile, env, command)
+            command = self._jail(places, env, command)
         seccomp = self._tools.seccomp_egress if profile.egress else self._tools.seccomp
         return Launch(
             argv=["/bin/sh", "-c", _JOIN_AND_EXEC, "sh", str(len(join_files)), *join_files, *command],
@@ -93,7 +93,7 @@ class Launcher:
             arguments += [proxy_socket, str(PROXY_PORT)]
         return [deno, "run", *flags, f"{scripts}/host.js", *arguments]
 
-    def _environment(self, places: Places, profile: Profile) -> dict[str, str]:
+    def _environment(self, places: Places) -> dict[str, str]:
         scratch = "/cache" if self.level != "none" else str(places.scratch)
         env = {
             "DENO_DIR": "/npm" if self._npm_dir and self.level != "none" else self._npm_dir or scratch,
@@ -101,12 +101,9 @@ class Launcher:
             "DENO_NO_UPDATE_CHECK": "1",
             "HOME": scratch,
         }
-        if profile.egress:
-            proxy = f"http://127.0.0.1:{PROXY_PORT}"
-            env |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "http_proxy": proxy, "https_proxy": proxy}
         return env
 
-    def _jail(self, places: Places, profile: Profile, env: dict[str, str], command: list[str]) -> list[str]:
+    def _jail(self, places: Places, env: dict[str, str], command: list[str]) -> list[str]:
         jail = [self._tools.bwrap or "bwrap", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv"]
         drop: list[str] = []
         if self.level == "bwrap":

@@ -4,19 +4,21 @@
 // can read, and every reply carries it, so that bytes which user code might push into the socket are never taken for
 // a reply. User output does not pass through here: the Worker writes to fd 1 and fd 2 itself.
 
-const [socketPath, workerUrl, sourceFolder, warmUrl, egressProxy] = Deno.args;
+const [socketPath, workerUrl, sourceFolder, warmUrl, proxyPath, proxyPort] = Deno.args;
+const egress = proxyPath !== undefined;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 const control = await Deno.connect({ transport: "unix", path: socketPath });
-await Deno.permissions.revoke({ name: "write" });
+await Deno.permissions.revoke({ name: "write", path: socketPath });
 await Deno.permissions.revoke({ name: "read", path: socketPath });
-if (egressProxy === undefined) await Deno.permissions.revoke({ name: "net" });
+if (egress) forwardToProxy();
+else await Deno.permissions.revoke({ name: "net" });
 
 const permissions = {
   read: [sourceFolder],
   env: true,
-  net: egressProxy !== undefined,
+  net: egress,
   write: false,
   run: false,
   ffi: false,
@@ -52,8 +54,29 @@ async function readRequest() {
   return JSON.parse(decoder.decode(await readExactly(size)));
 }
 
+// The only thing that a run with network access can reach: a port here, behind which the executor's proxy decides.
+function forwardToProxy() {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: Number(proxyPort) });
+  const join = async (near) => {
+    try {
+      const far = await Deno.connect({ transport: "unix", path: proxyPath });
+      await Promise.allSettled([near.readable.pipeTo(far.writable), far.readable.pipeTo(near.writable)]);
+    } catch {
+      near.close();
+    }
+  };
+  (async () => {
+    for await (const connection of listener) join(connection);
+  })();
+}
+
 function clearEnvironment() {
   for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
+  if (egress) {
+    for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]) {
+      Deno.env.set(name, `http://127.0.0.1:${proxyPort}`);
+    }
+  }
 }
 
 // A Worker that has loaded its bootstrap and waits; user code has not touched it.

@@ -206,11 +206,11 @@ addListener.call(globalThis, "message", ({ data: { url, folder: base, args, inpu
   mainPath = url.startsWith("file://") ? decodeURIComponent(url.slice(7)) : url;
   const value = input.json === undefined ? parseOrText(input.text) : parse(input.json);
   prepareGlobals(args, value);
-  // In the next turn: by then the wait for the next message has begun.
-  setTimer(() => {
+  // As soon as this turn is over: by then the wait for the next message has begun.
+  queueMicrotask(() => {
     messageWait = findMessageWait();
     main(url, value).then(() => watchForTheEnd(1), (error) => fail(error, "Uncaught (in promise) "));
-  }, 0);
+  });
 }, { once: true });
 
 function parseOrText(text) {
@@ -222,4 +222,8 @@ function parseOrText(text) {
   }
 }
 
+// What every program needs once, done before there is one.
+await import("data:text/javascript,export default 0");
+Deno[Deno.internal].inspectArgs(["%s", "warm", 1, { a: [1] }], { colors: false });
+new URL("file:///warm");
 post("ready");
