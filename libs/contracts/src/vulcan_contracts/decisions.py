@@ -100,6 +100,8 @@ def _start(state: Workload, command: Start) -> Started:
 
 def _end(state: Workload, command: End) -> EventData:
     _check_holder(state, command.node, command.incarnation, command.attempt)
+    if state.state != "running":
+        raise IllegalTransition(f"A {state.state} workload has nothing to end; its executor starts it first.")
     return _ending(state, command.outcome, command.at)
 
 

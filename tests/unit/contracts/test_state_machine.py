@@ -1,0 +1,216 @@
+"""Anybody may ask anything at any time, on any state that they last saw: what the log then holds is always legal."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from vulcan_contracts import commands
+from vulcan_contracts.commands import Command
+from vulcan_contracts.decisions import decide
+from vulcan_contracts.errors import DomainError
+from vulcan_contracts.events import Envelope, Recorded, decode_data, encode_data, type_name
+from vulcan_contracts.outcome import Outcome
+from vulcan_contracts.reasons import Reason
+from vulcan_contracts.spec import InlineSource, Retry, Spec
+from vulcan_contracts.workload import Workload, evolve, fold
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+MOVES = {
+    ("pending", "pending"),
+    ("pending", "running"),
+    ("pending", "failed"),
+    ("pending", "killed"),
+    ("running", "running"),
+    ("running", "pending"),
+    ("running", "completed"),
+    ("running", "failed"),
+    ("running", "killed"),
+    ("completed", "completed"),
+    ("failed", "failed"),
+    ("killed", "killed"),
+}
+nodes = st.sampled_from(["n1", "n2"])
+incarnations = st.sampled_from(["in_1", "in_2"])
+attempts = st.integers(1, 4)
+seconds = st.integers(0, 100)
+outcomes = st.builds(
+    Outcome,
+    reason=st.one_of(st.none(), st.sampled_from(Reason)),
+    exit_code=st.one_of(st.none(), st.integers(0, 3)),
+    last_line=st.integers(0, 5),
+)
+
+
+def at(second: int) -> datetime:
+    return BEGIN + timedelta(seconds=second)
+
+
+submits = st.builds(
+    commands.Submit,
+    spec=st.builds(
+        Spec,
+        source=st.just(InlineSource(code="1")),
+        retry=st.builds(
+            Retry,
+            max_attempts=st.integers(1, 3),
+            on=st.lists(st.sampled_from(Reason), max_size=4),
+            backoff_s=st.sampled_from([0.0, 5.0]),
+        ),
+        queue_ttl_s=st.sampled_from([1.0, 50.0]),
+    ),
+    fingerprint=st.sampled_from(["f", "g"]),
+)
+schedules = st.builds(
+    commands.Schedule, isolation=st.just("v8"), isolation_reason=st.just(""), node=nodes, incarnation=incarnations
+)
+starts = st.builds(commands.Start, node=nodes, incarnation=incarnations, attempt=attempts)
+ends = st.builds(
+    commands.End, node=nodes, incarnation=incarnations, attempt=attempts, outcome=outcomes, at=seconds.map(at)
+)
+losses = st.builds(
+    commands.LoseExecutor, node=nodes, incarnation=incarnations, at=seconds.map(at), last_line=st.integers(0, 5)
+)
+others = st.one_of(
+    st.just(commands.RequestKill()), st.just(commands.Delete()), st.builds(commands.Expire, at=seconds.map(at))
+)
+anything: st.SearchStrategy[Command] = st.one_of(submits, schedules, starts, ends, losses, others)
+
+
+class Log(RuleBasedStateMachine):
+    """One workload's log with its fence, and actors who each decide on what they last saw of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[Recorded] = []
+        self.states: list[Workload] = []
+        self.copies: dict[int, Workload | None] = dict.fromkeys(range(3))
+
+    @property
+    def state(self) -> Workload | None:
+        return self.states[-1] if self.states else None
+
+    def execute(self, known: Workload | None, command: Command) -> bool:
+        """Decide on what is known and append behind it; the fence refuses where that is not the end."""
+        data = decide(known, command)
+        expected_version = 0 if known is None else known.version
+        if data is None or expected_version != len(self.log):
+            return False
+        envelope = Envelope(
+            id=f"ev_{len(self.log)}",
+            type=type_name(data),
+            workload_id="w",
+            tenant="t",
+            actor="a",
+            time=at(len(self.log)),
+            version=expected_version + 1,
+            attempt=1 if known is None else known.attempt,
+            data=encode_data(data),
+        )
+        assert decode_data(envelope) == data
+        self.log.append(Recorded(seq=len(self.log) + 1, envelope=envelope))
+        self.states.append(evolve(known, envelope, data))
+        return True
+
+    @rule(actor=st.integers(0, 2), command=anything)
+    def act(self, actor: int, command: Command) -> None:
+        try:
+            if self.execute(self.copies[actor], command):
+                self.copies[actor] = self.state
+        except DomainError:
+            pass
+
+    @rule(actor=st.integers(0, 2))
+    def look(self, actor: int) -> None:
+        self.copies[actor] = self.state
+
+    @rule(submit=submits, holder=nodes, life=incarnations)
+    def begin(self, submit: commands.Submit, holder: str, life: str) -> None:
+        """The way that leads on, or few runs get past the start."""
+        steps: list[Command] = [
+            submit,
+            commands.Schedule(isolation="v8", isolation_reason="", node=holder, incarnation=life),
+        ]
+        if self.state is not None and self.state.node is not None and self.state.incarnation is not None:
+            holder, life = self.state.node, self.state.incarnation
+            steps.append(commands.Start(node=holder, incarnation=life, attempt=self.state.attempt))
+        for step in steps:
+            try:
+                self.execute(self.state, step)
+            except DomainError:
+                continue
+
+    @rule(outcome=outcomes, second=seconds)
+    def the_holder_ends_it(self, outcome: Outcome, second: int) -> None:
+        state = self.state
+        if state is None or state.node is None or state.incarnation is None:
+            return
+        command = commands.End(
+            node=state.node, incarnation=state.incarnation, attempt=state.attempt, outcome=outcome, at=at(second)
+        )
+        try:
+            self.execute(state, command)
+        except DomainError:
+            return
+
+    @rule(outcome=outcomes, second=seconds, stranger=nodes, strange_life=incarnations, attempt=attempts)
+    def a_loser_never_ends_a_run(
+        self, outcome: Outcome, second: int, stranger: str, strange_life: str, attempt: int
+    ) -> None:
+        state = self.state
+        if state is None or (state.held_by(stranger, strange_life) and state.attempt == attempt):
+            return
+        command = commands.End(
+            node=stranger, incarnation=strange_life, attempt=attempt, outcome=outcome, at=at(second)
+        )
+        try:
+            decide(state, command)
+        except DomainError:
+            return
+        raise AssertionError("somebody who does not hold the attempt ended it")
+
+    @invariant()
+    def only_legal_moves(self) -> None:
+        for before, after in zip(self.states, self.states[1:], strict=False):
+            assert (before.state, after.state) in MOVES
+            if (before.state, after.state) == ("running", "pending"):
+                assert after.attempt == before.attempt + 1
+            else:
+                assert after.attempt == before.attempt
+
+    @invariant()
+    def ended_is_final(self) -> None:
+        ended = [state for state in self.states if state.ended]
+        for state in ended:
+            assert (state.state, state.outcome, state.ended_at) == (ended[0].state, ended[0].outcome, ended[0].ended_at)
+        assert sum(recorded.envelope.type in ("completed", "failed", "killed") for recorded in self.log) <= 1
+
+    @invariant()
+    def versions_are_contiguous_and_the_fold_is_the_state(self) -> None:
+        assert [recorded.envelope.version for recorded in self.log] == list(range(1, len(self.log) + 1))
+        assert fold(self.log) == self.state
+
+    @invariant()
+    def attempts_stay_within_the_policy(self) -> None:
+        if self.state is not None:
+            assert self.state.attempt <= self.state.spec.retry.max_attempts
+            assert self.state.state != "running" or self.state.started_at is not None
+
+    @invariant()
+    def the_reason_fits_the_end(self) -> None:
+        state = self.state
+        if state is None or not state.ended:
+            return
+        assert state.outcome is not None
+        reason = state.outcome.reason
+        if state.state == "completed":
+            assert reason is None
+        elif state.state == "killed":
+            assert reason is Reason.KILLED_BY_USER
+        else:
+            assert reason not in (None, Reason.KILLED_BY_USER)
+
+
+Log.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLog = Log.TestCase
