@@ -56,20 +56,24 @@ async def test_exactly_once_while_postgres_and_the_logstore_are_killed(
     process = logstores.spawn(url)
     runs: dict[str, int] = {}
 
+    calm = asyncio.Event()
+
     async def produce() -> None:
-        for _ in range(40):
+        while not calm.is_set():
             runs[await world.run(lines=50)] = 50
 
     producing = asyncio.create_task(produce())
     chaos = random.Random(7)
-    for round_number in range(6):
+    for round_number in range(8):
         await asyncio.sleep(chaos.uniform(0.1, 0.5))
         if round_number % 2:
             process.kill()
             process = logstores.spawn(url)
         else:
             await asyncio.to_thread(own_postgres.restart)
+    calm.set()
     await producing
+    assert len(runs) > 20
     await caught_up(url, bus)
     assert await query(url, LINES) == expected_lines(runs)
     rows = await query(url, "SELECT id, state, version, last_line FROM workloads ORDER BY id")
