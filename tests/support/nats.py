@@ -131,9 +131,11 @@ class NatsServer:
 
 @pytest.fixture
 def nats_server() -> Iterator[NatsServer]:
-    """A fresh server with an empty store."""
-    with tempfile.TemporaryDirectory(prefix="vulcan-nats-") as folder, NatsServer(Path(folder)) as server:
+    """A fresh server with an empty store, for this test alone: it may be killed."""
+    with tempfile.TemporaryDirectory(prefix="vulcan-nats-") as folder:
+        server = NatsServer(Path(folder)).start()
         yield server
+        server.kill()
 
 
 @pytest_asyncio.fixture
