@@ -51,7 +51,7 @@ def recorded(
         actor="test",
         time=at,
         version=version,
-        attempt=attempt,
+        attempt=1,
         data=data,
     )
     return Recorded(seq=seq, envelope=envelope)

@@ -54,8 +54,8 @@ def project(row: WorkloadRow | None, event: Recorded) -> WorkloadRow:
 
 
 def utc(time: datetime) -> datetime:
-    """A time that says that it is in UTC."""
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    """The time in UTC; one that does not say where it is from is taken to be."""
+    return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _submitted(data: Submitted, envelope: Envelope, seq: int) -> WorkloadRow:

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from vulcan_eventstore.errors import EventStoreUnavailableError
+from vulcan_eventstore.errors import EventStoreError
 from vulcan_logstore.metrics import Metrics
 from vulcan_logstore.projection.projector import Projector
 
@@ -28,7 +28,7 @@ class LagMeter:
             try:
                 for each in self._projectors:
                     await self._measure(each)
-            except EventStoreUnavailableError as error:
+            except EventStoreError as error:
                 self._log.debug("lag not measured", reason=str(error))
             await asyncio.sleep(self._interval_s)
 

@@ -13,7 +13,7 @@ import structlog
 
 from vulcan_chassis.errors import StartError
 from vulcan_contracts.projections import RebuildStatus
-from vulcan_eventstore.errors import EventStoreUnavailableError
+from vulcan_eventstore.errors import EventStoreError
 from vulcan_logstore.db import rebuilds
 from vulcan_logstore.db.database import Connection, Database
 from vulcan_logstore.db.errors import DatabaseAwayError, RefusedDataError
@@ -71,7 +71,7 @@ class Rebuilder:
         while True:
             try:
                 await self._look()
-            except* (DatabaseAwayError, EventStoreUnavailableError) as errors:
+            except* (DatabaseAwayError, EventStoreError) as errors:
                 self._log.warning("no rebuild now", reason=str(errors.exceptions[0]))
             try:
                 async with asyncio.timeout(self._settings.poll_interval_s):
