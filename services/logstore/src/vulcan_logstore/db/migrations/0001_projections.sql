@@ -44,8 +44,7 @@ CREATE TABLE workloads (
 );
 CREATE INDEX workloads_by_tenant ON workloads (tenant, submitted_at DESC, id DESC);
 CREATE INDEX workloads_by_tenant_state ON workloads (tenant, state, submitted_at DESC, id DESC);
-CREATE INDEX workloads_by_tenant_end ON workloads (tenant, ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX workloads_by_label ON workloads USING gin (labels jsonb_path_ops);
+CREATE INDEX workloads_by_label ON workloads USING gin (labels);
 
 CREATE TABLE log_lines (
     expires_on date NOT NULL,
