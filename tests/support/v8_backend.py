@@ -4,9 +4,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from vulcan_executor_v8 import wiring
@@ -33,9 +32,7 @@ def new_node() -> str:
 
 
 @asynccontextmanager
-async def backend(
-    node: str | None = None, tools: Tools | None = None, **changes: object
-) -> AsyncIterator[V8Backend]:
+async def backend(node: str | None = None, tools: Tools | None = None, **changes: object) -> AsyncIterator[V8Backend]:
     """A backend that works, and is gone without a trace afterwards."""
     name = node or new_node()
     config = settings(**changes)  # type: ignore[arg-type]  # the same

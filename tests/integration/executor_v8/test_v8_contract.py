@@ -26,7 +26,7 @@ async def _target(jail: str) -> AsyncIterator[Target]:
         yield Target(
             backend=lives[0],
             programs=V8Programs(),
-            leftovers=lambda: lives[-1].leftovers(),
+            leftovers=lambda: lives[-1].leftovers(),  # noqa: PLW0108  # the last life, whichever that is then
             reborn=reborn,
         )
     finally:

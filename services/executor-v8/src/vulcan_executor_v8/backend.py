@@ -98,9 +98,7 @@ class V8Backend:
     async def _probe(self) -> BackendReport:
         refused: list[str] = []
         for level in candidates(self._tools, self._settings.jail):
-            launcher = Launcher(
-                level, self._tools, self._deno, self._settings.npm_dir, self._settings.scratch_mb
-            )
+            launcher = Launcher(level, self._tools, self._deno, self._settings.npm_dir, self._settings.scratch_mb)
             try:
                 engine = await try_level(launcher, self._tree, self._run_dir, self._settings)
             except ProbeFailedError as error:

@@ -1,5 +1,6 @@
 """Tries a level of jail for real: a program runs through it, and its process is looked at from outside."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Final
@@ -59,10 +60,7 @@ async def try_level(launcher: Launcher, tree: CgroupTree, run_dir: Path, setting
 
 
 async def _run_program(host: Host, settings: V8Settings) -> str:
-    folder = host.source / "probe"
-    folder.mkdir()
-    folder.chmod(0o755)
-    (folder / "main.ts").write_text(_PROGRAM)
+    _write_program(host.source / "probe")
     host.stdin.close()
     request = {
         "type": "run",
@@ -72,8 +70,6 @@ async def _run_program(host: Host, settings: V8Settings) -> str:
         "env": {},
         "input": {"text": ""},
     }
-    import asyncio
-
     try:
         async with asyncio.timeout(settings.start_timeout_s):
             nonce = await host.request(request)
@@ -89,6 +85,12 @@ async def _run_program(host: Host, settings: V8Settings) -> str:
     return f"deno {report['version']}"
 
 
+def _write_program(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "main.ts").write_text(_PROGRAM)
+
+
 def _said(host: Host) -> str:
     return host.stderr.read().decode("utf-8", "replace").strip()[:400]
 
@@ -96,9 +98,7 @@ def _said(host: Host) -> str:
 def _look_from_outside(host: Host) -> None:
     """Check the jail by what the kernel says of its process, as far as this user may read it."""
     proc = Path(f"/proc/{host.pid}")
-    status = dict(
-        line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line
-    )
+    status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
     if int(status.get("CapEff", "0"), 16) or int(status.get("CapBnd", "0"), 16) & 0x200000:
         raise ProbeFailedError("the host keeps capabilities")
     if status.get("NoNewPrivs", "1").strip() != "1":

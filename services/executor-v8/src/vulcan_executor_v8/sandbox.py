@@ -15,7 +15,7 @@ from vulcan_executor_v8.artifacts import ArtifactLimitError, Spool
 from vulcan_executor_v8.cgroups.group import Limits
 from vulcan_executor_v8.cgroups.group import Usage as GroupUsage
 from vulcan_executor_v8.egress.proxy import EgressProxy
-from vulcan_executor_v8.host.channel import ChannelBrokenError, Frame
+from vulcan_executor_v8.host.channel import ChannelBrokenError, Frame, FrameTooLargeError
 from vulcan_executor_v8.host.pipes import OutputPipe, Readable
 from vulcan_executor_v8.host.process import Host
 from vulcan_executor_v8.verdict import Ended, judge
@@ -223,6 +223,8 @@ class V8Sandbox:
                     return None
         except ArtifactLimitError as error:
             self._stop(Reason.DISK_LIMIT, str(error))
+        except FrameTooLargeError:
+            self._stop(Reason.OUTPUT_LIMIT, "The result is far too large. Write it to an artifact instead.")
         except ChannelBrokenError:
             return await self._death()
         return await self._death()

@@ -64,6 +64,8 @@ def judge(ended: Ended) -> Exit:
 
 def _said(ended: Ended, code: int) -> Exit:
     if code != 0:
+        if ended.pids_hits > 0:
+            return _out_of_threads(ended, code)
         return Exit(exit_code=code, usage=ended.usage)
     if ended.result is None:
         return Exit(exit_code=0, usage=ended.usage)
@@ -84,8 +86,7 @@ def _died(ended: Ended) -> Exit:
     if _HEAP_TEXT.search(ended.stderr_tail):
         return _out_of_memory(ended)
     if ended.pids_hits > 0:
-        message = f"The run needed more threads than its limit of {ended.pids}."
-        return Exit(exit_code=None, reason=Reason.PIDS_LIMIT, message=message, usage=ended.usage)
+        return _out_of_threads(ended, None)
     if status is None:
         message = "The code broke the control channel of its own host."
         return Exit(exit_code=1, reason=Reason.EXIT_NONZERO, message=message, usage=ended.usage)
@@ -96,6 +97,11 @@ def _died(ended: Ended) -> Exit:
         return Exit(signal=status - _SIGNAL_BASE, message=message, usage=ended.usage)
     message = f"The code ended its own host, which exited with {status}."
     return Exit(exit_code=status or 1, reason=Reason.EXIT_NONZERO, message=message, usage=ended.usage)
+
+
+def _out_of_threads(ended: Ended, code: int | None) -> Exit:
+    message = f"The run needed more threads than its limit of {ended.pids}."
+    return Exit(exit_code=code, reason=Reason.PIDS_LIMIT, message=message, usage=ended.usage)
 
 
 def _out_of_memory(ended: Ended) -> Exit:

@@ -164,7 +164,8 @@ class Group:
 
     def remove(self) -> bool:
         """Delete the group; False while it still has members."""
-        return all([_rmdir(folder) for folder in self._unique_folders()])
+        removed = [_rmdir(folder) for folder in self._unique_folders()]
+        return all(removed)
 
     def _unique_folders(self) -> Iterator[Path]:
         yield from {folder for _, folder in self._folders.values()}

@@ -29,7 +29,7 @@ def parse_head(head: bytes) -> ProxyRequest:
     """
     lines = head.rstrip(b"\r\n").split(b"\r\n")
     words = lines[0].split(b" ")
-    if len(words) != 3 or not words[2].startswith(b"HTTP/1."):  # noqa: PLR2004
+    if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
         raise BadRequestError("not an HTTP/1 request")
     try:
         target = words[1].decode("ascii")
@@ -59,6 +59,6 @@ def _plain(method: bytes, target: str, headers: list[bytes]) -> ProxyRequest:
 
 def _authority(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 < int(port) < 65_536:  # noqa: PLR2004
+    if not colon or not port.isdigit() or not 0 < int(port) < 65_536:
         raise BadRequestError("CONNECT needs host:port")
     return host.removeprefix("[").removesuffix("]"), int(port)

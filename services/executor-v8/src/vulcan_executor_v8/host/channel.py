@@ -9,10 +9,15 @@ import msgspec
 from msgspec import Struct
 
 _LENGTH: Final = struct.Struct(">I")
+_ABSURD: Final = 1 << 28
 
 
 class ChannelBrokenError(Exception):
     """The host closed its end, or something wrote into it that is not a frame."""
+
+
+class FrameTooLargeError(ChannelBrokenError):
+    """The next frame's header, in which a result travels, is larger than it may be."""
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -59,8 +64,10 @@ class Channel:
         """
         try:
             (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+            if length > _ABSURD:
+                raise ChannelBrokenError("no frame has such a length")
             if length > self._max:
-                raise ChannelBrokenError(f"a frame of {length} bytes")
+                raise FrameTooLargeError(f"a frame of {length} bytes")
             frame = _decoder.decode(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ChannelBrokenError("the host closed its control socket") from error
@@ -100,7 +107,7 @@ class Listener:
     def __init__(self, path: str) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self._socket.bind(path)
 
     def fileno(self) -> int:

@@ -2,28 +2,63 @@
 
 import asyncio
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
+from vulcan_executor_v8.host import vitals
 from vulcan_executor_v8.host.process import Host
-from vulcan_executor_v8.host.vitals import worker_threads
 
 _SAMPLE_S: Final = 0.004
 _IDLE_SHARE: Final = 0.25
 _MEMORY_SLACK: Final = 16 * 1_048_576
+_STANDARD: Final = ("0", "1", "2")
 
 
-async def proved_clean(host: Host, timeout_s: float) -> bool:
-    """True if, before the time is up, the Worker's thread is gone, nothing burns CPU, memory is back down, nothing was
-    written to a pipe, the control socket or /tmp."""
+class Baseline(Struct, frozen=True, kw_only=True):
+    """A host before its first run, as far as this user may look into it."""
+
+    memory_bytes: int
+    descriptors: dict[str, str] | None
+    working_folder: str | None
+    scratch: frozenset[str] | None
+
+
+def measure(host: Host) -> Baseline:
+    """What a host looks like now."""
+    return Baseline(
+        memory_bytes=host.memory_bytes(),
+        descriptors=vitals.descriptors(host.pid),
+        working_folder=vitals.working_folder(host.pid),
+        scratch=_scratch(host),
+    )
+
+
+async def proved_clean(host: Host, baseline: Baseline, timeout_s: float) -> bool:
+    """True if, before the time is up, no Worker thread is left, nothing burns CPU, memory is back down, and no
+    descriptor, no file, no byte in a pipe and no change of folder is there that was not there before the first run.
+
+    What cannot be looked at is not clean.
+    """
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and host.alive:
-        if host.stdout.read() or host.stderr.read() or host.channel.pending() or _wrote_files(host):
+        if _spoke(host) or not _same_folders(host, baseline):
             return False
-        if worker_threads(host.pid) == 0 and await _idle(host) and _memory_is_down(host):
-            return not (host.stdout.read() or host.stderr.read() or host.channel.pending())
+        if (
+            vitals.worker_threads(host.pid) == 0
+            and _same_descriptors(host, baseline)
+            and host.memory_bytes() <= baseline.memory_bytes + _MEMORY_SLACK
+            and await _idle(host)
+        ):
+            return not _spoke(host)
         await asyncio.sleep(_SAMPLE_S)
     return False
+
+
+def _spoke(host: Host) -> bool:
+    return any(pipe.read() or pipe.broken for pipe in (host.stdout, host.stderr)) or host.channel.pending()
 
 
 async def _idle(host: Host) -> bool:
@@ -32,15 +67,26 @@ async def _idle(host: Host) -> bool:
     return host.cpu_s() - before <= _IDLE_SHARE * (time.monotonic() - start)
 
 
-def _memory_is_down(host: Host) -> bool:
-    return host.memory_bytes() <= host.idle_bytes + _MEMORY_SLACK
-
-
-def _wrote_files(host: Host) -> bool:
-    folder = Path(f"/proc/{host.pid}/root/tmp") if host.jailed else host.folder / "scratch" / "tmp"
-    try:
-        return any(folder.iterdir())
-    except FileNotFoundError:
+def _same_folders(host: Host, baseline: Baseline) -> bool:
+    scratch = _scratch(host)
+    if scratch is None or baseline.scratch is None or not scratch <= baseline.scratch:
         return False
+    return baseline.working_folder is not None and vitals.working_folder(host.pid) == baseline.working_folder
+
+
+def _same_descriptors(host: Host, baseline: Baseline) -> bool:
+    now, before = vitals.descriptors(host.pid), baseline.descriptors
+    if now is None or before is None or any(now.get(name) != before.get(name) for name in _STANDARD):
+        return False
+    return Counter(now.values()) <= Counter(before.values())
+
+
+def _scratch(host: Host) -> frozenset[str] | None:
+    """The names in the writable folders: Deno's own are in the baseline."""
+    folders = (
+        [f"/proc/{host.pid}/root/tmp", f"/proc/{host.pid}/root/cache"] if host.jailed else [host.folder / "scratch"]
+    )
+    try:
+        return frozenset(entry.name for folder in folders for entry in Path(folder).iterdir())
     except OSError:
-        return host.jailed and not folder.exists()
+        return None

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+import weakref
 from collections import deque
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 from vulcan_executor_v8.cgroups.group import Limits
 from vulcan_executor_v8.cgroups.tree import CgroupTree
 from vulcan_executor_v8.host.channel import ChannelBrokenError
-from vulcan_executor_v8.host.cleanliness import proved_clean
+from vulcan_executor_v8.host.cleanliness import Baseline, measure, proved_clean
 from vulcan_executor_v8.host.process import Host, HostStartError, start
 from vulcan_executor_v8.jail.launch import Launcher, Profile
 from vulcan_executor_v8.settings import V8Settings
@@ -44,6 +45,7 @@ class Pool:
         self._kept: list[Host] = []
         self._taken: deque[float] = deque(maxlen=max(1, settings.max_warm_hosts))
         self._low = asyncio.Event()
+        self._baselines: weakref.WeakKeyDictionary[Host, Baseline] = weakref.WeakKeyDictionary()
         self._making: set[str] = set()
         self._leaving: set[Host] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,9 +102,11 @@ class Pool:
             limits = self.resting_limits(profile)
             self._making.add(name)
             try:
-                return await start(self._run_dir / name, profile, self._launcher, group, limits, self._settings)
+                host = await start(self._run_dir / name, profile, self._launcher, group, limits, self._settings)
             finally:
                 self._making.discard(name)
+            self._baselines[host] = measure(host)
+            return host
 
     def restore(self, host: Host) -> None:
         """Take back a host in which nothing ran."""
@@ -125,7 +129,7 @@ class Pool:
 
     async def _recycle(self, host: Host) -> None:
         try:
-            clean = await proved_clean(host, self._settings.clean_timeout_s)
+            clean = await proved_clean(host, self._baselines[host], self._settings.clean_timeout_s)
             if clean:
                 host.group.set_limits(self.resting_limits(host.profile))
                 clean = await host.renew(self._settings.renew_timeout_s)

@@ -44,7 +44,6 @@ class Host:
         self.runs = 0
         self.pid = 0
         self.idle_since = 0.0
-        self.idle_bytes = 0
         self._launch = launch
         self._channel: Channel | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -111,7 +110,6 @@ class Host:
         self.pid = pid or frame.pid
         (self.folder / "ctl" / "sock").unlink(missing_ok=True)
         self.idle_since = time.monotonic()
-        self.idle_bytes = self.memory_bytes()
 
     def _listener(self) -> Listener:
         path = self.folder / "ctl" / "sock"

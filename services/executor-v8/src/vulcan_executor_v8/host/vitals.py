@@ -1,5 +1,6 @@
 """What /proc tells about a host: CPU time, memory, threads. Zero or nothing where there is no /proc."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,26 @@ def worker_threads(pid: int) -> int | None:
     except OSError:
         return None
     return count
+
+
+def descriptors(pid: int) -> dict[str, str] | None:
+    """What each open descriptor of a process leads to; None where nobody can tell."""
+    found: dict[str, str] = {}
+    try:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since the folder was listed
+                found[link.name] = str(link.readlink())
+    except OSError:
+        return None
+    return found
+
+
+def working_folder(pid: int) -> str | None:
+    """Where a process stands; None where nobody can tell."""
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return None
 
 
 def _after_name(path: Path) -> list[str]:

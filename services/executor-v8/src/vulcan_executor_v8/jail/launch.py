@@ -95,13 +95,12 @@ class Launcher:
 
     def _environment(self, places: Places) -> dict[str, str]:
         scratch = "/cache" if self.level != "none" else str(places.scratch)
-        env = {
+        return {
             "DENO_DIR": "/npm" if self._npm_dir and self.level != "none" else self._npm_dir or scratch,
             "NO_COLOR": "1",
             "DENO_NO_UPDATE_CHECK": "1",
             "HOME": scratch,
         }
-        return env
 
     def _jail(self, places: Places, env: dict[str, str], command: list[str]) -> list[str]:
         jail = [self._tools.bwrap or "bwrap", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv"]

@@ -79,7 +79,7 @@ def warnings(level: Level, tools: Tools, missing: dict[str, str], refused: list[
     """What is weaker here than it could be, and what to do about it."""
     found = list(refused)
     if tools.bwrap is None and sys.platform == "linux":
-        found.append("bubblewrap is not installed, so hosts are not jailed: install it (Debian: apt install bubblewrap).")
+        found.append("Hosts are not jailed: bubblewrap is not installed (Debian: apt install bubblewrap).")
     elif level == "none":
         found.append("Hosts run without a jail: do not run code here that nobody trusts.")
     if level == "userns" and os.geteuid() == 0:

@@ -76,6 +76,7 @@ function clearEnvironment() {
     for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]) {
       Deno.env.set(name, `http://127.0.0.1:${proxyPort}`);
     }
+    Deno.env.set("NODE_USE_ENV_PROXY", "1");
   }
 }
 

@@ -184,11 +184,10 @@ function finish() {
   end(Deno.exitCode, Deno.exitCode === 0 ? result : undefined);
 }
 
-let loaded = false;
-
+// Called from a timer, never from a promise: the queue of microtasks, which nobody counts as work, is then empty.
 function watchForTheEnd(delay) {
   if (ended) return;
-  if (loaded && !hasWork()) {
+  if (!hasWork()) {
     finish();
     return;
   }
@@ -198,7 +197,6 @@ function watchForTheEnd(delay) {
 async function main(url, input) {
   const module = await import(url);
   if (typeof module.default === "function") outcome = await module.default(input);
-  loaded = true;
 }
 
 addListener.call(globalThis, "message", ({ data: { url, folder: base, args, input } }) => {
@@ -209,7 +207,7 @@ addListener.call(globalThis, "message", ({ data: { url, folder: base, args, inpu
   // As soon as this turn is over: by then the wait for the next message has begun.
   queueMicrotask(() => {
     messageWait = findMessageWait();
-    main(url, value).then(() => watchForTheEnd(1), (error) => fail(error, "Uncaught (in promise) "));
+    main(url, value).then(() => unref(setTimer(() => watchForTheEnd(1), 0)), (error) => fail(error, "Uncaught (in promise) "));
   });
 }, { once: true });
 
