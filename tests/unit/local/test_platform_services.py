@@ -3,11 +3,12 @@
 import json
 import signal
 import sys
+from pathlib import Path
 
 from vulcan_local.probes import HttpProbe
 from vulcan_local.process import launch_command
 from vulcan_local.service import Identity
-from vulcan_local.services import STOP_ORDER, PlatformServices
+from vulcan_local.services import STOP_ORDER, PlatformServices, machine_name
 
 SECRET = "vk_aaaaaaaaaaaa_" + "b" * 40
 
@@ -21,7 +22,7 @@ async def built() -> tuple[PlatformServices, HttpProbe]:
         "VULCAN_URL": "http://elsewhere",
         "VULCAN_LOG_LEVEL": "debug",
     }
-    return PlatformServices(environ, probe, ready_timeout_s=1, stop_timeout_s=20), probe
+    return PlatformServices(environ, probe, machine="here", ready_timeout_s=1, stop_timeout_s=20), probe
 
 
 async def test_no_service_sees_the_key() -> None:
@@ -56,3 +57,19 @@ def test_a_launch_names_its_parent_and_the_signal_of_its_death() -> None:
     assert command[0] == sys.executable
     assert plan["death_signal"] == signal.SIGKILL
     assert (plan["uid"], plan["binds"], plan["argv"]) == (65534, [["/a", "b"]], ["/bin/true"])
+
+
+def test_two_stacks_on_a_machine_name_their_nodes_apart() -> None:
+    default = Path("/home/me/.local/share/vulcan")
+    names = {machine_name(path, default_data=default) for path in (default, Path("/srv/a"), Path("/srv/b"))}
+    assert len(names) == 3
+    assert all(name.replace("-", "").isalnum() for name in names)
+
+
+async def test_a_node_is_named_after_the_machine_unless_it_has_a_name() -> None:
+    probe = HttpProbe()
+    for environ, expected in (({}, "here-v8"), ({"VULCAN_NODE": "mine"}, "mine")):
+        platform = PlatformServices(environ, probe, machine="here", ready_timeout_s=1, stop_timeout_s=1)
+        executor = next(service for service in platform.workers() if service.name == "executor-v8")
+        assert executor.env["VULCAN_NODE"] == expected
+    await probe.close()

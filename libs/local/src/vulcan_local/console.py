@@ -6,6 +6,7 @@ what does not fit is counted, not waited for.
 
 import os
 import queue
+import shutil
 import threading
 from typing import Final, TextIO
 
@@ -13,6 +14,7 @@ _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 _QUEUE_LINES: Final = 20_000
 _CLOSE_TIMEOUT_S: Final = 2.0
 _WIDTH: Final = 12
+_PLAIN_COLUMNS: Final = 120
 
 
 class Console:
@@ -26,6 +28,11 @@ class Console:
         self._prefixes: dict[str, str] = {}
         self._thread = threading.Thread(target=self._write, name="console", daemon=True)
         self._thread.start()
+
+    @property
+    def width(self) -> int:
+        """How many columns a table may take."""
+        return shutil.get_terminal_size((_PLAIN_COLUMNS, 24)).columns if self._stream.isatty() else _PLAIN_COLUMNS
 
     def say(self, text: str) -> None:
         """Show text of the stack itself."""

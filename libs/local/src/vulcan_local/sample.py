@@ -22,7 +22,6 @@ PROGRAMS: Final[Mapping[Runtime, str]] = {
 }
 LABELS: Final = {"vulcan": "sample"}
 _TIMEOUT_S: Final = 60.0
-_WIDTH: Final = 110
 
 
 class SampleRun(Struct, frozen=True, kw_only=True):
@@ -72,7 +71,7 @@ async def _try(vulcan: AsyncVulcan, backend: Backend, runtime: Runtime, code: st
     return SampleRun(backend=backend, runtime=runtime, workload=workload)
 
 
-def render(report: SampleReport, *, colours: bool, width: int = _WIDTH) -> str:
+def render(report: SampleReport, *, colours: bool, width: int) -> str:
     """The report as text for a terminal."""
     table = Table(title="a sample on every backend", title_justify="left", title_style="bold")
     for name in ("backend", "runtime", "result", "output"):

@@ -1,8 +1,13 @@
 """Vulcan's own services as the supervisor runs them."""
 
+import hashlib
+import os
+import re
 import signal
+import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from vulcan_local.ports import HOST, free_port
@@ -17,17 +22,36 @@ _WORKERS: Final = {
     "scheduler": "vulcan_scheduler",
     "executor-v8": "vulcan_executor_v8",
 }
+_EXECUTORS: Final = {"executor-v8": "v8"}
 _GATEWAY: Final = "vulcan_gateway"
 _GRACE_S: Final = 5.0
 _CLIENT_ONLY: Final = ("VULCAN_API_KEY", "VULCAN_API_KEY_FILE", "VULCAN_URL")
+
+
+def machine_name(data: Path, *, default_data: Path) -> str:
+    """What the nodes here are called after: the host, and the stack if it is not the user's only one.
+
+    An executor destroys what an earlier one of its name left behind; two stacks on a machine must not share names.
+    """
+    host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]).strip("-").lower()[:40] or "local"
+    if data == default_data:
+        return host
+    return f"{host}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:6]}"
 
 
 class PlatformServices:
     """Builds the services; all share an environment, a way to be asked and a way to be stopped."""
 
     def __init__(
-        self, environ: Mapping[str, str], probe: HttpProbe, *, ready_timeout_s: float, stop_timeout_s: float
+        self,
+        environ: Mapping[str, str],
+        probe: HttpProbe,
+        *,
+        machine: str,
+        ready_timeout_s: float,
+        stop_timeout_s: float,
     ) -> None:
+        self._machine = machine
         self._environ = {name: value for name, value in environ.items() if name not in _CLIENT_ONLY}
         self._probe = probe
         self._ready_timeout_s = ready_timeout_s
@@ -38,7 +62,10 @@ class PlatformServices:
         found = []
         for name, module in _WORKERS.items():
             address = f"{HOST}:{free_port()}"
-            found.append(self._service(name, module, f"http://{address}", {"VULCAN_OPS_LISTEN": address}))
+            extra = {"VULCAN_OPS_LISTEN": address}
+            if name in _EXECUTORS and not self._environ.get("VULCAN_NODE"):
+                extra["VULCAN_NODE"] = f"{self._machine}-{_EXECUTORS[name]}"
+            found.append(self._service(name, module, f"http://{address}", extra))
         return found
 
     def gateway(self, url: str) -> Service:

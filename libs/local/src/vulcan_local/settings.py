@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from vulcan_chassis.server import Listen
 
@@ -13,7 +13,7 @@ Positive = Annotated[float, Meta(gt=0)]
 class LocalSettings(Struct, frozen=True, kw_only=True):
     """Settings of the embedded stack; the services read their own from the same environment."""
 
-    data_dir: Path = Path("~/.local/share/vulcan").expanduser()
+    data_dir: Path = field(default_factory=lambda: Path("~/.local/share/vulcan").expanduser())
     listen: Listen = "127.0.0.1:8080"
     api_key: str | None = None
     nats_url: str | None = None

@@ -17,7 +17,7 @@ from vulcan_local.postgres import EmbeddedPostgres
 from vulcan_local.probes import HttpProbe
 from vulcan_local.reporter import StackReporter
 from vulcan_local.service import Service
-from vulcan_local.services import STOP_ORDER, PlatformServices
+from vulcan_local.services import STOP_ORDER, PlatformServices, machine_name
 from vulcan_local.settings import LocalSettings
 from vulcan_local.supervisor import Supervisor
 
@@ -51,6 +51,7 @@ class Stack:
         platform = PlatformServices(
             self._service_environ(),
             self._probe,
+            machine=machine_name(self._data.root, default_data=LocalSettings().data_dir),
             ready_timeout_s=self._settings.start_timeout_s,
             stop_timeout_s=self._settings.stop_timeout_s,
         )

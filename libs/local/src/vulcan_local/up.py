@@ -115,7 +115,7 @@ async def _show_samples(url: str, data: DataDir, console: Console) -> None:
     except VulcanError as error:
         console.say(f"the sample could not run: {error}\n")
         return
-    console.say(f"{render(report, colours=console.colours)}\n")
+    console.say(f"{render(report, colours=console.colours, width=console.width)}\n")
 
 
 def _welcome(url: str, data: DataDir) -> str:
