@@ -208,13 +208,14 @@ def whoami() -> Call[WhoAmI]:
 
 
 def rebuild() -> Call[RebuildStatus]:
-    """Drop the projections and build them again from the event log."""
+    """Build the projections again from the event log; while one goes on, that one is the answer."""
     return Call(request=Request(method="POST", path="/v1/admin/rebuild"), decode=into(RebuildStatus))
 
 
-def ready() -> Call[Any]:
-    """Whether the gateway and what it needs are up; answers without a key."""
-    return Call(request=Request(method="GET", path="/readyz"), decode=into(Any))
+def rebuild_status(rebuild_id: str | None) -> Call[RebuildStatus]:
+    """How far a rebuild is; None: the newest."""
+    path = "/v1/admin/rebuild" if rebuild_id is None else f"/v1/admin/rebuild/{segment(rebuild_id)}"
+    return Call(request=Request(method="GET", path=path), decode=into(RebuildStatus))
 
 
 def present(**params: Any) -> Params:

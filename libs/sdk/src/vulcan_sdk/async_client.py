@@ -214,5 +214,9 @@ class AsyncVulcan:
         """Build the projections again from the event log; answers at once, or with the rebuild that goes on."""
         return await self._call(api.rebuild())
 
+    async def rebuild_status(self, rebuild_id: str | None = None) -> RebuildStatus:
+        """How far a rebuild is; without an id, the newest."""
+        return await self._call(api.rebuild_status(rebuild_id))
+
     async def _call(self, call: Call[T]) -> T:
         return await self._transport.finish(self._session.call(call))

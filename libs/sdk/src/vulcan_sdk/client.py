@@ -212,5 +212,9 @@ class Vulcan:
         """Build the projections again from the event log; answers at once, or with the rebuild that goes on."""
         return self._call(api.rebuild())
 
+    def rebuild_status(self, rebuild_id: str | None = None) -> RebuildStatus:
+        """How far a rebuild is; without an id, the newest."""
+        return self._call(api.rebuild_status(rebuild_id))
+
     def _call(self, call: Call[T]) -> T:
         return self._transport.finish(self._session.call(call))
