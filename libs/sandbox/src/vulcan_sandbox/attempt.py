@@ -133,6 +133,7 @@ class Attempt:
         """
         give_up = time.monotonic() + self._give_up_after_s
         at = utc_now()
+        in_doubt = False
         while True:
             command = End(
                 node=self._me.node, incarnation=self._me.incarnation, attempt=self._number, outcome=outcome, at=at
@@ -147,6 +148,8 @@ class Attempt:
                     deadline_s=self._deadline_s,
                 )
             except DomainError as refusal:
+                if in_doubt and await self._has_ended_with(outcome):
+                    return True  # an earlier try was stored, and its acknowledgement lost
                 logs.get().warning("end refused", refusal=str(refusal))
                 return False
             except PayloadTooLargeError:
@@ -154,10 +157,19 @@ class Attempt:
             except BusClosedError:
                 raise
             except EventStoreUnavailableError as error:
+                in_doubt = True
                 self._known = None
                 await _pause(give_up, error)
             else:
                 return True
+
+    async def _has_ended_with(self, outcome: Outcome) -> bool:
+        """Whether what the log says of the last attempt that ended is what we said."""
+        try:
+            tracked = await self._log.load(self.workload.tenant, self.workload.id)
+        except EventStoreUnavailableError:
+            return False
+        return tracked is not None and tracked.state.outcome == outcome
 
 
 def _without_bulk(outcome: Outcome) -> Outcome:

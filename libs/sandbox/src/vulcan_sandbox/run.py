@@ -262,7 +262,7 @@ class Run:
         if isinstance(error, RunRefusedError):
             logs.get().info("run refused", reason=error.reason, why=str(error))
         elif isinstance(error, BackendFaultError):
-            logs.get().error("backend fault", error=str(error), exc_info=error)
+            logs.get().error("backend fault", error=str(error), cause=repr(error.__cause__))
         else:
             logs.get().error("unexpected error in a run", exc_info=error)
         return error

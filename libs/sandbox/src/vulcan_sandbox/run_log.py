@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from vulcan_contracts.logs import Stream
@@ -16,6 +16,7 @@ from vulcan_sandbox.protocol import OutputStream
 _MIB: Final = 1_048_576
 _MAX_SAID: Final = 256
 _LOOK_S: Final = 1.0
+_SLICE_BYTES: Final = 65_536
 
 
 class LineWriter(Protocol):
@@ -62,6 +63,8 @@ class RunLog:
             "stdout": LineSplitter(max_line_bytes),
             "stderr": LineSplitter(max_line_bytes),
         }
+        # What is not yet written, so that a call that is cancelled while it waits loses and doubles nothing.
+        self._pending: deque[tuple[OutputStream, Piece]] = deque()
         self._said: deque[str] = deque(maxlen=_MAX_SAID)
         self._something_said = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -93,7 +96,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """Write a `system` line, soon. Of very many at once, the oldest are lost."""
-        self._said.append(bounded_text(text, self._max_line_bytes))
+        self._said.extend(bounded_text(line, self._max_line_bytes) for line in text.splitlines())
         self._something_said.set()
 
     async def keep_up(self) -> None:
@@ -125,11 +128,17 @@ class RunLog:
             room = self._limit_bytes - self.output_bytes
             self.output_bytes += min(len(data), room)
             self._writing_since = time.monotonic()
-            await self._write(stream, self._splitters[stream].feed(data[:room]))
-            self._stalled_s, self._writing_since = self.stalled_s, None
-            if len(data) > room and not self._swallowing:
+            if len(data) > room:
                 self._swallowing = True
                 self._on_cut(Cut(Reason.OUTPUT_LIMIT, f"Printed more than its limit of {self._output_mb} MiB."))
+            try:
+                await self._write_said()
+                for start in range(0, min(len(data), room), _SLICE_BYTES):
+                    part = data[start : min(start + _SLICE_BYTES, room)]
+                    self._pending.extend((stream, piece) for piece in self._splitters[stream].feed(part))
+                    await self._write_pending()
+            finally:
+                self._stalled_s, self._writing_since = self.stalled_s, None
 
     def swallow(self) -> None:
         """Take everything from now on, and keep none of it."""
@@ -148,7 +157,8 @@ class RunLog:
             if self._writer is None:
                 return 0
             for stream, splitter in self._splitters.items():
-                await self._write(stream, splitter.finish())
+                self._pending.extend((stream, piece) for piece in splitter.finish())
+            await self._write_pending()
             await self._write_said()
             if self.broken is not None:
                 raise self.broken
@@ -160,12 +170,14 @@ class RunLog:
         if self._writer is not None:
             await self._writer.abandon()
 
-    async def _write(self, stream: OutputStream, pieces: Iterator[Piece]) -> None:
+    async def _write_pending(self) -> None:
         if self._writer is None:
             raise RuntimeError("output came before the log was open")
         try:
-            for piece in pieces:
+            while self._pending and self.broken is None:
+                stream, piece = self._pending[0]
                 await self._writer.write(stream, piece.text, piece.partial)
+                self._pending.popleft()
         except EventStoreError as error:
             self._break(error)
 
@@ -174,7 +186,8 @@ class RunLog:
             return
         try:
             while self._said:
-                await self._writer.write("system", self._said.popleft())
+                await self._writer.write("system", self._said[0])
+                self._said.popleft()
         except EventStoreError as error:
             self._break(error)
 
