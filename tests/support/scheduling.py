@@ -12,9 +12,10 @@ from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Backend, InlineSource, Resources, Spec
 from vulcan_contracts.workload import Workload, evolve
+from vulcan_scheduler.domain.board import Limits
 from vulcan_scheduler.domain.now import Now
 from vulcan_scheduler.domain.orders import Chore, Lose, Release
-from vulcan_scheduler.domain.plan import Limits, Plan
+from vulcan_scheduler.domain.plan import Plan
 
 RUNTIMES: dict[Backend, list[str]] = {
     "v8": ["javascript", "typescript"],
@@ -194,9 +195,9 @@ class World:
         plan.chores(self.now)
         return (
             not plan.jobs
-            and not plan.lanes
+            and not plan.board.lanes
             and not plan.tenants.loads
             and not plan.in_hand
             and all(node.holder.used == (0, 0, 0) and not node.holder.jobs for node in plan.registry.nodes.values())
-            and all(not pool.lanes and pool.reservation is None for pool in plan.pools.values())
+            and all(not pool.lanes and pool.reservation is None for pool in plan.board.pools.values())
         )

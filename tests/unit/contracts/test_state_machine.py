@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -17,6 +17,7 @@ from vulcan_contracts.spec import InlineSource, Retry, Spec
 from vulcan_contracts.workload import Workload, evolve, fold
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 MOVES = {
     ("pending", "pending"),
     ("pending", "running"),
@@ -161,9 +162,7 @@ class Log(RuleBasedStateMachine):
         state = self.state
         if state is None or (state.held_by(stranger, strange_life) and state.attempt == attempt):
             return
-        command = commands.End(
-            node=stranger, incarnation=strange_life, attempt=attempt, outcome=outcome, at=at(second)
-        )
+        command = commands.End(node=stranger, incarnation=strange_life, attempt=attempt, outcome=outcome, at=at(second))
         try:
             decide(state, command)
         except DomainError:
@@ -212,5 +211,5 @@ class Log(RuleBasedStateMachine):
             assert reason not in (None, Reason.KILLED_BY_USER)
 
 
-Log.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Log.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None, phases=PHASES)
 TestLog = Log.TestCase

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from support.scheduling import World
 from vulcan_contracts.tenants import Quotas
-from vulcan_scheduler.domain.plan import Limits
+from vulcan_scheduler.domain.board import Limits
 
 
 def test_a_tenant_that_comes_late_gets_each_place_that_becomes_free_until_it_is_level() -> None:

@@ -3,8 +3,8 @@ from vulcan_contracts.commands import RequestKill
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Retry
 from vulcan_contracts.tenants import Quotas
+from vulcan_scheduler.domain.board import Limits
 from vulcan_scheduler.domain.orders import Expire, Lose, Withdraw
-from vulcan_scheduler.domain.plan import Limits
 
 
 def running(world: World, *names: str) -> None:

@@ -2,7 +2,7 @@ from support.scheduling import World, spec
 from vulcan_contracts.commands import RequestKill
 from vulcan_contracts.spec import ImageSource
 from vulcan_contracts.tenants import Quotas
-from vulcan_scheduler.domain.plan import Limits
+from vulcan_scheduler.domain.board import Limits
 
 
 def released(world: World) -> list[str]:
@@ -186,7 +186,7 @@ def test_a_passed_large_workload_gets_a_node_kept_free() -> None:
         released(world)
         if world.states["big"].node is not None:
             break
-    reservation = world.plan.pools["v8"].reservation
+    reservation = world.plan.board.pools["v8"].reservation
     assert reservation is not None
     assert reservation.job.id == "big"
     assert "kept free" in world.why("big")

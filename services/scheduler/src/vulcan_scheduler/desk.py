@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from vulcan_scheduler.domain.board import Limits
 from vulcan_scheduler.domain.explain import Explainer
 from vulcan_scheduler.domain.now import Now
-from vulcan_scheduler.domain.plan import Limits, Plan
+from vulcan_scheduler.domain.plan import Plan
 
 
 def read_clocks() -> Now:

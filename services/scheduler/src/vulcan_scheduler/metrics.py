@@ -63,7 +63,7 @@ class PlanCollector(Collector):
         active = GaugeMetricFamily("vulcan_scheduler_active", "1 while this scheduler is the one that decides.")
         active.add_metric([], float(self._desk.active))
         nodes = GaugeMetricFamily("vulcan_scheduler_nodes", "Nodes that send heartbeats.", labels=["backend"])
-        for isolation, pool in plan.pools.items():
+        for isolation, pool in plan.board.pools.items():
             nodes.add_metric([isolation], len(pool.nodes))
         counters = plan.counters
         found: list[Metric] = [active, nodes, *self._tenants()]

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from vulcan_eventstore.connection import NatsSettings
 from vulcan_eventstore.streams import StreamSettings
-from vulcan_scheduler.domain.plan import Limits
+from vulcan_scheduler.domain.board import Limits
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]

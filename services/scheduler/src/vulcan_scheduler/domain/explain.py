@@ -39,7 +39,7 @@ class Explainer:
         if job.not_before is not None and job.not_before > now.wall:
             until = datetime.fromtimestamp(job.not_before, UTC).isoformat(timespec="milliseconds")
             return f"Backing off until {until}; then comes attempt {job.attempt}."
-        lane = self._plan.lanes.get(job.need)
+        lane = self._plan.board.lanes.get(job.need)
         if lane is None:
             return "About to be queued."
         if isinstance(lane.route, NoRoute):
@@ -47,7 +47,7 @@ class Explainer:
         tenants = self._plan.tenants
         if tenants.capped(job.tenant):
             return f"Waiting for the tenant's limit: {tenants.max_running(job.tenant)} workloads at once."
-        pool = self._plan.pools[lane.route.isolation]
+        pool = self._plan.board.pools[lane.route.isolation]
         if lane.blocked_at != pool.epoch:
             return "Waiting for its turn; it is being looked at."
         nodes = [node for node in pool.nodes.values() if able(node, job.need)]
@@ -63,7 +63,7 @@ class Explainer:
     def _position(self, job: Job, now: Now) -> int:
         cached = self._ranks.get(job.tenant)
         if cached is None or cached[0] <= now.mono or not _holds(cached[1], job.rank):
-            lines = (lane.lines.get(job.tenant) for lane in self._plan.lanes.values())
+            lines = (lane.lines.get(job.tenant) for lane in self._plan.board.lanes.values())
             ranks = sorted(waiting.rank for line in lines if line is not None for waiting in line.jobs.values())
             if len(self._ranks) >= _KEPT_TENANTS:
                 self._ranks.clear()

@@ -58,6 +58,11 @@ class Node:
         return self.drain_flag or self.heartbeat.state != "ready"
 
     @property
+    def takes_more(self) -> bool:
+        """True if it takes new work and has a slot left."""
+        return not self.draining and self.holder.used.slots < self.capacity.slots
+
+    @property
     def emulated(self) -> bool:
         """True if its backend emulates a machine in software, which is slow and no security boundary."""
         return self.heartbeat.backend.details.get("emulated") is True

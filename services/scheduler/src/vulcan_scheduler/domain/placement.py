@@ -20,11 +20,11 @@ def place(need: Need, nodes: Iterable[Node], mono: float, *, avoid: str | None =
     best: Node | None = None
     best_rank: tuple[bool, bool, bool, float, str] | None = None
     for node in nodes:
-        if node.draining or node.suspect_until > mono or not node.free.holds(amount) or not node.runs(need):
+        after = node.holder.used.plus(amount)
+        if not node.capacity.holds(after) or node.draining or node.suspect_until > mono or not node.runs(need):
             continue
-        load = node.holder.used.plus(amount).dominant_share(node.capacity)
         missing_image = need.image is not None and need.image not in node.cached_images
-        rank = (node.name == avoid, node.emulated, missing_image, load, node.name)
+        rank = (node.name == avoid, node.emulated, missing_image, after.dominant_share(node.capacity), node.name)
         if best_rank is None or rank < best_rank:
             best, best_rank = node, rank
     return best

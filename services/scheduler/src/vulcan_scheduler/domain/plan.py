@@ -8,44 +8,22 @@ which is an order being carried out.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import get_args
-
-from msgspec import Struct
 
 from vulcan_contracts.events import Recorded, Submitted
 from vulcan_contracts.nodes import Heartbeat
 from vulcan_contracts.spec import Backend
 from vulcan_contracts.tenants import Quotas
 from vulcan_contracts.workload import Workload, evolve
+from vulcan_scheduler.domain.board import Board, Limits
 from vulcan_scheduler.domain.fold import Step, opened, step, step_to
 from vulcan_scheduler.domain.job import Job
-from vulcan_scheduler.domain.lanes import Lane
-from vulcan_scheduler.domain.need import Need
 from vulcan_scheduler.domain.nodes import Holder, Node, Registry
 from vulcan_scheduler.domain.now import Now
 from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Release, Withdraw
 from vulcan_scheduler.domain.placement import place
-from vulcan_scheduler.domain.pool import Pool
 from vulcan_scheduler.domain.routing import Route, able, route
 from vulcan_scheduler.domain.tenants import Tenants
 from vulcan_scheduler.domain.timers import Timers
-
-_RETRY_CHORE_S = 1.0
-_MOST_PATIENCE = 8
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What the plan decides by; the settings say what each means."""
-
-    dispatch_timeout_s: float = 5.0
-    missed_heartbeats: int = 10
-    lost_after_s: float = 10.0
-    reserve_after_s: float = 10.0
-    debt_cap_s: float = 60.0
-    default_max_running: int = 10_000
-    keep_state_bytes: int = 4096
-    keep_total_bytes: int = 64 * 2**20
-    node_check_interval_s: float = 0.1
 
 
 class Counters:
@@ -67,19 +45,11 @@ class Plan:
         self.limits = limits
         self.seq = 0
         self.jobs: dict[str, Job] = {}
-        self.lanes: dict[Need, Lane] = {}
         self.tenants = Tenants(limits.default_max_running)
         self.registry = Registry(missed_heartbeats=limits.missed_heartbeats, lost_after_s=limits.lost_after_s)
         self.counters = Counters()
         self.in_hand: set[str] = set()
-        self.pools: dict[Backend, Pool] = {
-            isolation: Pool(isolation, debt_cap_s=limits.debt_cap_s, reserve_after_s=limits.reserve_after_s)
-            for isolation in get_args(Backend)
-        }
-        self._holders: dict[tuple[str, str], Holder] = {}
-        self._backoffs = Timers()
-        self._expiries = Timers()
-        self._dispatches = Timers()
+        self.board = Board(limits, self.registry, self.tenants)
         self._suspects = Timers()
         self._next_node_check = 0.0
         self._withdraw: list[str] = []
@@ -120,31 +90,25 @@ class Plan:
             ended_at = state.ended_at.timestamp() if state.ended_at is not None else now.wall
             self._move(job, step_to(job, state), now, ended_at=ended_at)
         elif job.phase == "waiting" and not job.queued:
-            self._take_up(job, now)
+            self.board.take_up(job, now)
 
     def hear(self, heartbeat: Heartbeat, now: Now) -> None:
         """Take a node's sign of life."""
-        holder = self._holder(heartbeat.node, heartbeat.incarnation, now)
+        holder = self.board.holder(heartbeat.node, heartbeat.incarnation, now)
         if self.registry.hear(heartbeat, holder, now.mono):
             if heartbeat.state == "stopped":
                 self._withdraw.append(heartbeat.node)
-            self._nodes_changed()
+            self.board.set_nodes()
+            self._next_node_check = 0.0
 
     def set_drained(self, names: Iterable[str]) -> None:
         """Take over which nodes the operators drain."""
         if self.registry.set_drained(frozenset(names)):
-            self._nodes_changed()
+            self.board.set_nodes()
 
     def set_quotas(self, tenant: str, quotas: Quotas | None) -> None:
         """Take over what a tenant may have; None: nothing particular."""
-        self.tenants.set_quotas(tenant, quotas)
-        for pool in self.pools.values():
-            account = pool.fair.accounts.get(tenant)
-            if account is not None:
-                account.weight = self.tenants.weight(tenant)
-                account.capped = self.tenants.capped(tenant)
-                pool.fair.refresh(account)
-                pool.room()
+        self.board.set_quotas(tenant, quotas)
 
     def activate(self, now: Now) -> None:
         """Begin to decide: silence of nodes counts from now on."""
@@ -172,19 +136,19 @@ class Plan:
 
     def next_release(self, now: Now) -> Release | None:
         """The next workload to give to a node, counted as given from here on; None if nothing that waits fits."""
-        self._wake_backoffs(now)
+        self.board.wake_backoffs(self.jobs, now)
         while self._again:
             release = self._again.popleft()
             if release.workload_id in self.in_hand:
                 return release
-        for pool in self.pools.values():
+        for pool in self.board.pools.values():
             if not pool.lanes:
                 continue
             pick = pool.pick(now.mono)
             if pick is None:
                 continue
             pool.picked(pick)
-            self._unqueue(pick.job)
+            self.board.unqueue(pick.job)
             return self._release(pick.job, pick.node, pool.isolation, pick.lane.route.reason, now)
         return None
 
@@ -197,7 +161,7 @@ class Plan:
         if job.phase == "assigned":
             self._requeue(job, now)
         elif job.phase == "waiting" and not job.queued:
-            self._take_up(job, now)
+            self.board.take_up(job, now)
 
     def forget(self, workload_id: str, now: Now) -> None:
         """The log has no such workload, or it has ended."""
@@ -208,17 +172,17 @@ class Plan:
 
     def chores(self, now: Now) -> list[Chore]:
         """What has come due besides releases; each workload in it is in hand until it is absorbed or has failed."""
-        self._wake_backoffs(now)
+        self.board.wake_backoffs(self.jobs, now)
         self._expire_dispatches(now)
         found: list[Chore] = []
-        for name in self._expiries.pop_due(now.wall):
+        for name in self.board.expiries.pop_due(now.wall):
             job = self.jobs.get(name)
             if job is not None and job.queued:
-                self._unqueue(job)
+                self.board.unqueue(job)
                 self.in_hand.add(job.id)
                 found.append(Expire(workload_id=job.id, tenant=job.tenant, traceparent=job.traceparent))
         for _ in self._suspects.pop_due(now.mono):
-            self._room()
+            self.board.room()
         if now.mono >= self._next_node_check:
             self._next_node_check = now.mono + self.limits.node_check_interval_s
             found.extend(self._check_nodes(now))
@@ -228,9 +192,9 @@ class Plan:
         """In how many seconds something may come due if nothing is heard."""
         waits = [self._next_node_check - now.mono]
         for timers, clock in (
-            (self._backoffs, now.wall),
-            (self._expiries, now.wall),
-            (self._dispatches, now.mono),
+            (self.board.backoffs, now.wall),
+            (self.board.expiries, now.wall),
+            (self.board.dispatches, now.mono),
             (self._suspects, now.mono),
         ):
             deadline = timers.next()
@@ -238,22 +202,20 @@ class Plan:
                 waits.append(deadline - clock)
         return max(0.0, min(waits))
 
-    # The three places of a workload.
-
     def _open(self, job: Job, now: Now) -> None:
         self.jobs[job.id] = job
         if job.state is not None:
             self._kept_bytes += job.state_bytes
-        self._queue(job, now)
+        self.board.queue(job, now)
 
     def _close(self, job: Job, ended_at: float) -> None:
         del self.jobs[job.id]
         if job.state is not None:
             self._kept_bytes -= job.state_bytes
         if job.queued:
-            self._unqueue(job)
+            self.board.unqueue(job)
         if job.node is not None:
-            self._displace(job, ended_at)
+            self.board.displace(job, ended_at)
 
     def _move(self, job: Job, after: Step, now: Now, *, ended_at: float) -> None:
         """Bring the job to where the log says it is."""
@@ -263,78 +225,36 @@ class Plan:
         job.attempt, job.not_before = after.attempt, after.not_before
         if after.holder is None or after.isolation is None:
             if job.node is not None:
-                self._displace(job, ended_at)
+                self.board.displace(job, ended_at)
             if job.queued:
-                self._unqueue(job)
+                self.board.unqueue(job)
             job.phase = "waiting"
             if job.id not in self.in_hand:
-                self._queue(job, now)
+                self.board.queue(job, now)
             return
         if (job.node, job.incarnation, job.isolation) != (*after.holder, after.isolation):
             if job.node is not None:
-                self._displace(job, ended_at)
+                self.board.displace(job, ended_at)
             if job.queued:
-                self._unqueue(job)
-            self._place(job, self._holder(*after.holder, now), after.isolation, now)
+                self.board.unqueue(job)
+            self.board.place(job, self.board.holder(*after.holder, now), after.isolation, now)
         job.assigned_at = after.assigned_at or now.wall
         if after.running:
             job.phase, job.offers = "running", 0
-            self._dispatches.clear(job.id)
+            self.board.dispatches.clear(job.id)
             self._trust(job.node)
-
-    def _queue(self, job: Job, now: Now) -> None:
-        """Let the job wait: in its lane, or until its backoff is over."""
-        job.phase, job.queued = "waiting", True
-        self.tenants.count(job.tenant, waiting=1)
-        self._expiries.set(job.id, job.expires_at)
-        if job.not_before is not None and job.not_before > now.wall:
-            self._backoffs.set(job.id, job.not_before)
-        else:
-            self._line_up(job)
-
-    def _take_up(self, job: Job, now: Now) -> None:
-        """Let a job wait again whose order came to nothing; past its TTL it is not given up again at once."""
-        self._queue(job, now)
-        self._expiries.set(job.id, max(job.expires_at, now.wall + _RETRY_CHORE_S))
-
-    def _line_up(self, job: Job) -> None:
-        lane = self.lanes.get(job.need)
-        if lane is None:
-            lane = self.lanes[job.need] = Lane(job.need, route(job.need, self.registry.nodes.values()))
-            self._enter_pool(lane)
-        job.need = lane.need
-        if lane.add(job):
-            self._join(lane, job.tenant)
-
-    def _unqueue(self, job: Job) -> None:
-        job.queued = False
-        self.tenants.count(job.tenant, waiting=-1)
-        self._expiries.clear(job.id)
-        if job.id in self._backoffs:
-            self._backoffs.clear(job.id)
-            return
-        lane = self.lanes[job.need]
-        if not lane.discard(job):
-            return
-        pool = self._pool_of(lane)
-        if pool is not None:
-            pool.fair.leave(pool.fair.accounts[job.tenant], lane)
-        if not lane.lines:
-            del self.lanes[lane.need]
-            if pool is not None:
-                pool.drop_lane(lane)
 
     def _requeue(self, job: Job, now: Now) -> None:
         """Take an assigned job back: it will be scheduled again, wherever."""
         job.last_node = job.node
-        self._displace(job, now.wall)
-        self._queue(job, now)
+        self.board.displace(job, now.wall)
+        self.board.queue(job, now)
 
     def _release(self, job: Job, node: Node, isolation: Backend, reason: str, now: Now) -> Release:
         """Count the job as given to the node, and order that it is."""
         waited_s = max(0.0, now.wall - job.waiting_since)
         job.offers += 1
-        self._place(job, node.holder, isolation, now)
+        self.board.place(job, node.holder, isolation, now)
         job.assigned_at = now.wall
         self.in_hand.add(job.id)
         self.counters.releases += 1
@@ -351,94 +271,20 @@ class Plan:
             traceparent=job.traceparent,
         )
 
-    def _place(self, job: Job, holder: Holder, isolation: Backend, now: Now) -> None:
-        job.phase, job.node, job.incarnation, job.isolation = "assigned", holder.node, holder.incarnation, isolation
-        holder.jobs.add(job.id)
-        holder.used = holder.used.plus(job.need.amount)
-        self._dispatches.set(job.id, now.mono + self._patience_s(job))
-        self.tenants.count(job.tenant, running=1)
-        fair = self.pools[isolation].fair
-        fair.occupy(
-            fair.account(job.tenant, self.tenants.weight(job.tenant), capped=self.tenants.capped(job.tenant)),
-            job.need.amount,
-        )
-        self._recap(job.tenant)
-
-    def _displace(self, job: Job, at: float) -> None:
-        if job.node is None or job.incarnation is None or job.isolation is None:
-            return
-        key = (job.node, job.incarnation)
-        holder = self._holders[key]
-        holder.jobs.discard(job.id)
-        holder.used = holder.used.minus(job.need.amount)
-        self._drop_holder(holder)
-        self._dispatches.clear(job.id)
-        self.tenants.count(job.tenant, running=-1)
-        pool = self.pools[job.isolation]
-        account = pool.fair.account(job.tenant, self.tenants.weight(job.tenant), capped=self.tenants.capped(job.tenant))
-        held_s = 0.0 if job.assigned_at is None else at - job.assigned_at
-        pool.fair.vacate(account, job.need.amount, held_s)
-        pool.room()
-        self._recap(job.tenant)
-        job.node = job.incarnation = job.isolation = job.assigned_at = None
-
-    def _recap(self, tenant: str) -> None:
-        """Let the tenant's turns follow its quota of running workloads."""
-        capped = self.tenants.capped(tenant)
-        for pool in self.pools.values():
-            account = pool.fair.accounts.get(tenant)
-            if account is not None and account.capped != capped:
-                account.capped = capped
-                pool.fair.refresh(account)
-
-    # Nodes.
-
-    def _holder(self, node: str, incarnation: str, now: Now) -> Holder:
-        holder = self._holders.get((node, incarnation))
-        if holder is None:
-            holder = self._holders[(node, incarnation)] = Holder(node, incarnation, now.mono)
-        return holder
-
-    def _drop_holder(self, holder: Holder) -> None:
-        node = self.registry.nodes.get(holder.node)
-        if not holder.jobs and (node is None or node.holder is not holder):
-            self._holders.pop((holder.node, holder.incarnation), None)
-
-    def _nodes_changed(self) -> None:
-        """Route every lane again, as of which nodes there are now."""
-        by_isolation: dict[Backend, dict[str, Node]] = {isolation: {} for isolation in self.pools}
-        for node in self.registry.nodes.values():
-            by_isolation[node.heartbeat.backend.isolation][node.name] = node
-        for isolation, pool in self.pools.items():
-            pool.set_nodes(by_isolation[isolation])
-        for lane in self.lanes.values():
-            before = self._pool_of(lane)
-            lane.route = route(lane.need, self.registry.nodes.values())
-            if self._pool_of(lane) is before:
-                continue
-            if before is not None:
-                before.drop_lane(lane)
-                for tenant in lane.lines:
-                    before.fair.leave(before.fair.accounts[tenant], lane)
-            self._enter_pool(lane)
-        self._next_node_check = 0.0
-
     def _check_nodes(self, now: Now) -> Iterator[Chore]:
         lost = self.registry.expire(now.mono)
         if lost:
             self.counters.lost_nodes += len(lost)
             self._withdraw.extend(node.name for node in lost)
-            self._nodes_changed()
-            self._next_node_check = now.mono + self.limits.node_check_interval_s
+            self.board.set_nodes()
         for name in self._withdraw:
             if name not in self.registry.nodes:
                 yield Withdraw(node=name)
         self._withdraw.clear()
-        for holder in list(self._holders.values()):
-            self._drop_holder(holder)
-            if holder.jobs and self.registry.verdict(holder, now.mono) == "lost":
+        for holder in self.board.holders():
+            if self.registry.verdict(holder, now.mono) == "lost":
                 yield from self._lose(holder, now)
-        for pool in self.pools.values():
+        for pool in self.board.pools.values():
             if pool.reserve(now.mono) is not None:
                 self.counters.reservations += 1
             pool.fair.sweep()
@@ -460,12 +306,12 @@ class Plan:
                 self._requeue(job, now)
 
     def _expire_dispatches(self, now: Now) -> None:
-        for name in self._dispatches.pop_due(now.mono):
+        for name in self.board.dispatches.pop_due(now.mono):
             job = self.jobs.get(name)
             if job is None or job.phase != "assigned":
                 continue
             if name in self.in_hand:
-                self._dispatches.set(name, now.mono + self._patience_s(job))
+                self.board.dispatches.set(name, now.mono + self.board.patience_s(job))
                 continue
             node = self.registry.nodes.get(job.node or "")
             if node is not None:
@@ -485,7 +331,7 @@ class Plan:
         if isolation is None or not isinstance(chosen, Route) or chosen.isolation != isolation:
             self._requeue(job, now)
             return
-        pool = self.pools[isolation]
+        pool = self.board.pools[isolation]
         closed = pool.reservation.node if pool.reservation is not None else None
         others = (node for name, node in pool.nodes.items() if name != closed)
         node = place(job.need, others, now.mono)
@@ -495,12 +341,8 @@ class Plan:
             self._requeue(job, now)
             return
         job.last_node = job.node
-        self._displace(job, now.wall)
+        self.board.displace(job, now.wall)
         self._again.append(self._release(job, node, isolation, chosen.reason, now))
-
-    def _patience_s(self, job: Job) -> float:
-        """How long its node has to start it: longer each time, so that a node that hangs does not fill the log."""
-        return self.limits.dispatch_timeout_s * min(1 << max(0, job.offers - 1), _MOST_PATIENCE)
 
     def _trust(self, name: str | None) -> None:
         """A node that starts something lets no dispatch lie."""
@@ -508,35 +350,7 @@ class Plan:
         if node is not None and node.suspect_until:
             node.suspect_until = 0.0
             self._suspects.clear(node.name)
-            self._room()
-
-    # Lanes and pools.
-
-    def _pool_of(self, lane: Lane) -> Pool | None:
-        return self.pools[lane.route.isolation] if isinstance(lane.route, Route) else None
-
-    def _enter_pool(self, lane: Lane) -> None:
-        pool = self._pool_of(lane)
-        if pool is not None:
-            pool.add_lane(lane)
-            for tenant in lane.lines:
-                self._join(lane, tenant)
-
-    def _join(self, lane: Lane, tenant: str) -> None:
-        pool = self._pool_of(lane)
-        if pool is not None:
-            account = pool.fair.account(tenant, self.tenants.weight(tenant), capped=self.tenants.capped(tenant))
-            pool.fair.join(account, lane)
-
-    def _wake_backoffs(self, now: Now) -> None:
-        for name in self._backoffs.pop_due(now.wall):
-            job = self.jobs.get(name)
-            if job is not None and job.queued:
-                self._line_up(job)
-
-    def _room(self) -> None:
-        for pool in self.pools.values():
-            pool.room()
+            self.board.room()
 
     def _keeps(self, size_bytes: int) -> bool:
         return (

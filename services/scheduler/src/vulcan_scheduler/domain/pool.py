@@ -15,7 +15,7 @@ from vulcan_scheduler.domain.fair_share import Account, FairShare
 from vulcan_scheduler.domain.job import Job
 from vulcan_scheduler.domain.lanes import Lane
 from vulcan_scheduler.domain.need import Need
-from vulcan_scheduler.domain.nodes import Node
+from vulcan_scheduler.domain.nodes import Holder, Node
 from vulcan_scheduler.domain.placement import place
 from vulcan_scheduler.domain.routing import able
 
@@ -52,6 +52,7 @@ class Pool:
         self.epoch = 0
         self.releases = 0
         self._reserve_after_s = reserve_after_s
+        self._open: dict[str, Node] = {}
 
     def set_nodes(self, nodes: dict[str, Node]) -> None:
         """Take over which nodes there are, after any of them came, went or changed."""
@@ -59,8 +60,16 @@ class Pool:
         total: Amount = NOTHING
         for node in nodes.values():
             total = total.plus(node.capacity)
+            self._note(node)
+        self._open = {name: node for name, node in self._open.items() if nodes.get(name) is node}
         self.fair.set_total(total)
         self.room()
+
+    def used_changed(self, holder: Holder) -> None:
+        """Note whether the node of this life has a slot left, after something was placed on it or taken off."""
+        node = self.nodes.get(holder.node)
+        if node is not None and node.holder is holder:
+            self._note(node)
 
     def room(self) -> None:
         """Something may fit now that did not before."""
@@ -84,9 +93,7 @@ class Pool:
         if reserved is not None:
             return reserved
         closed = self.reservation.node if self.reservation is not None else None
-        nodes = [
-            node for name, node in self.nodes.items() if name != closed and node.holder.used.slots < node.capacity.slots
-        ]
+        nodes = [node for name, node in self._open.items() if name != closed]
         if not nodes:
             self._block_all(mono)
             return None
@@ -158,6 +165,12 @@ class Pool:
             self._unreserve()
             return None
         return None if place(lane.need, [node], mono) is None else Pick(job, lane, node, account)
+
+    def _note(self, node: Node) -> None:
+        if node.takes_more:
+            self._open[node.name] = node
+        else:
+            self._open.pop(node.name, None)
 
     def _unreserve(self) -> None:
         self.reservation = None
