@@ -29,15 +29,19 @@ def adopt_orphans() -> None:
 
 
 async def kill_orphans() -> int:
-    """SIGKILL all children that are left, and theirs, until none is. For after the stop. Gives how many there were."""
+    """SIGKILL all children that are left, and theirs, until none is. For after the stop.
+
+    Gives how many were still running; ended ones only had their exit codes taken.
+    """
     killed: set[int] = set()
     deadline = time.monotonic() + _KILL_TIMEOUT_S
     while (children := _children()) and time.monotonic() < deadline:
+        ended = _children(state="Z")
         for pid in children:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
             _collect(pid)
-        killed.update(children)
+        killed |= children - ended
         await asyncio.sleep(_POLL_S)
     return len(killed)
 

@@ -57,6 +57,11 @@ class PlatformServices:
         self._ready_timeout_s = ready_timeout_s
         self._stop = [StopStep(signal=signal.SIGTERM, timeout_s=stop_timeout_s + _GRACE_S)]
 
+    @property
+    def executors(self) -> int:
+        """How many of the services are executors."""
+        return len(_EXECUTORS)
+
     def workers(self) -> list[Service]:
         """Everything behind the gateway, with a free port each for health and metrics."""
         found = []

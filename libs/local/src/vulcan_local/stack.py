@@ -1,7 +1,9 @@
 """The whole stack: what is started, in which order, with which environment."""
 
+import asyncio
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from vulcan_chassis.server import parse_listen
 from vulcan_local.console import Console
@@ -20,8 +22,12 @@ from vulcan_local.service import Service
 from vulcan_local.services import STOP_ORDER, PlatformServices, machine_name
 from vulcan_local.settings import LocalSettings
 from vulcan_local.supervisor import Supervisor
+from vulcan_sdk.async_client import AsyncVulcan
+from vulcan_sdk.errors import VulcanError
 
-_ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+_HEARTBEAT_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.05
+_ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 class Stack:
@@ -56,6 +62,7 @@ class Stack:
             stop_timeout_s=self._settings.stop_timeout_s,
         )
         await self._supervisor.start([*platform.workers(), platform.gateway(self.url)])
+        await self._see_executors(platform.executors)
         write_private(self._data.endpoint, f"{self.url}\n")
 
     async def watch(self) -> None:
@@ -75,6 +82,18 @@ class Stack:
     def kill(self) -> None:
         """Do not wait for anything any more."""
         self._supervisor.kill()
+
+    async def _see_executors(self, count: int) -> None:
+        """Wait until the gateway has heard of the executors, which each tell of themselves about once a second."""
+        deadline = time.monotonic() + _HEARTBEAT_TIMEOUT_S
+        async with AsyncVulcan(self.url, self._data.admin_key.read_text("utf-8").strip()) as vulcan:
+            while time.monotonic() < deadline:
+                try:
+                    if len(await vulcan.nodes()) >= count:
+                        return
+                except VulcanError as error:
+                    raise LocalError(f"the gateway is ready but does not tell its nodes: {error}") from error
+                await asyncio.sleep(_POLL_S)
 
     async def _ground(self) -> list[Service]:
         """The embedded servers, as far as they are wanted, ready to start. Tells the services where they will be."""
