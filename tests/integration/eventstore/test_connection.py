@@ -112,6 +112,40 @@ async def test_a_black_hole_is_noticed(nats_server: NatsServer) -> None:
         await bus.settle(5.0)
 
 
+async def test_a_black_hole_with_full_buffers_is_left(nats_server: NatsServer) -> None:
+    settings = msgspec.structs.replace(nats_server.settings, ping_interval_s=0.3)
+    async with await Bus.connect(settings, name="test") as bus:
+        lost = asyncio.Event()
+        bus.on_disconnect(lost.set)
+
+        async def flood() -> None:
+            while True:
+                await bus.publish("flood", b"x" * 100_000)
+
+        with nats_server.frozen():
+            flooding = asyncio.create_task(flood())
+            await asyncio.sleep(0.3)
+            flooding.cancel()  # it waits for room in the buffers; nobody has to wait with it
+            async with asyncio.timeout(1.0):
+                with pytest.raises(asyncio.CancelledError):
+                    await flooding
+            async with asyncio.timeout(10.0):
+                await lost.wait()
+        await bus.wait_connected(10.0)
+        await bus.settle()
+
+
+async def test_closing_towards_a_black_hole(nats_server: NatsServer) -> None:
+    settings = msgspec.structs.replace(nats_server.settings, request_timeout_s=1.0)
+    bus = await Bus.connect(settings, name="test")
+    with nats_server.frozen():
+        flooding = asyncio.gather(*(bus.publish("flood", b"x" * 1_000_000) for _ in range(10)), return_exceptions=True)
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10.0):
+            await bus.close()
+        await flooding
+
+
 async def test_closing_ends_everything_that_waits(bus: Bus) -> None:
     async def silent(_message: object) -> None:
         return

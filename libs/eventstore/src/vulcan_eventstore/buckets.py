@@ -20,7 +20,6 @@ from vulcan_eventstore.errors import (
     BusClosedError,
     EventStoreError,
     KeyExistsError,
-    PositionLostError,
     RevisionConflictError,
     StaleWriteError,
 )
@@ -32,6 +31,7 @@ _KEY: Final = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
 _OPERATION: Final = "KV-Operation"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
 _BATCH: Final = 500
+_PAUSE_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -186,6 +186,7 @@ class Mirror(Generic[T]):
         self._prefix = prefix
         self._on_change = on_change
         self._values: dict[str, T] = {}
+        self._stale: set[str] = set()
         self.values = MappingProxyType(self._values)
         """Every key and its value."""
         self._task: asyncio.Task[None] | None = None
@@ -218,24 +219,26 @@ class Mirror(Generic[T]):
             await self._apply_next()
 
     async def _follow(self) -> None:
-        try:
-            while True:
-                try:
-                    await self._apply_next()
-                except PositionLostError as error:
-                    _log.error("reading the bucket anew: %s", error)
-                    await self._start_over()
-        except BusClosedError:
-            return  # nothing can change any more
+        while True:
+            try:
+                await self._reader.open()
+                if self._stale and self._reader.pending == 0 and not self._reader.buffered:
+                    self._drop_stale()
+                await self._apply_next()
+            except BusClosedError:
+                return  # nothing can change any more
+            except EventStoreError as error:
+                _log.error("reading the bucket anew: %s", error)
+                await asyncio.sleep(_PAUSE_S)
+                await self._reader.close()
+                self._reader = self._new_reader()
+                self._stale = set(self._values)
 
-    async def _start_over(self) -> None:
-        """The bucket is not the one that was read so far: forget that one."""
-        await self._reader.close()
-        self._reader = self._new_reader()
-        before = set(self._values)
-        self._values.clear()
-        await self._read_all()
-        for key in before - set(self._values):
+    def _drop_stale(self) -> None:
+        """Forget the keys that the bucket read anew does not have."""
+        stale, self._stale = self._stale, set()
+        for key in stale:
+            self._values.pop(key, None)
             self._tell(key, None)
 
     async def _apply_next(self) -> None:
@@ -244,6 +247,7 @@ class Mirror(Generic[T]):
 
     def _apply(self, delivered: Delivered) -> None:
         key = delivered.subject.removeprefix(self._prefix)
+        self._stale.discard(key)
         value: T | None = None
         if not _is_marker(delivered.headers or {}):
             try:

@@ -23,7 +23,9 @@ from vulcan_eventstore.errors import (
     IncompatibleServerError,
     PayloadTooLargeError,
 )
+from vulcan_eventstore.hooks import Hooks
 from vulcan_eventstore.replies import Replies
+from vulcan_eventstore.transport import PatientOnceTransport
 
 MIN_SERVER: Final = (2, 12)
 MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
@@ -68,15 +70,16 @@ class Subscription:
 class Bus:
     """A connection that comes back by itself. Made by `connect`, ended by `close`."""
 
-    def __init__(self, client: Client, settings: NatsSettings) -> None:
+    def __init__(self, client: Client, transport: PatientOnceTransport, settings: NatsSettings) -> None:
         self._client = client
+        self._transport = transport
         self._settings = settings
         self._up = asyncio.Event()
         self._closing = asyncio.Event()
         self._inbox = f"{client.new_inbox()}."
         self._replies = Replies(self._inbox)
-        self._on_reconnect: dict[object, Callable[[], None]] = {}
-        self._on_disconnect: dict[object, Callable[[], None]] = {}
+        self._on_reconnect = Hooks()
+        self._on_disconnect = Hooks()
         self._on_overflow: dict[int, Callable[[], None]] = {}
         self._last_error: Exception | None = None
 
@@ -89,7 +92,9 @@ class Bus:
             IncompatibleServerError: the server is too old or takes too little.
         """
         client = Client()
-        bus = cls(client, settings)
+        transport = PatientOnceTransport()  # type: ignore[no-untyped-call] # nats-py does not annotate it
+        client._transport = transport  # noqa: SLF001 - there is no option for it
+        bus = cls(client, transport, settings)
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
                 await client.connect(
@@ -132,8 +137,9 @@ class Bus:
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._client.close()
-        except TimeoutError:
-            _log.warning("the connection to NATS did not close in time")
+        except OSError as error:  # TimeoutError is one
+            _log.warning("the connection to NATS did not close in order: %r", error)
+            self._transport.abort()
 
     async def __aenter__(self) -> Self:
         return self
@@ -167,7 +173,7 @@ class Bus:
         Returns:
             what ends it.
         """
-        return _register(self._on_reconnect, callback)
+        return self._on_reconnect.add(callback)
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back each time that the connection is lost, or closed.
@@ -175,7 +181,7 @@ class Bus:
         Returns:
             what ends it.
         """
-        return _register(self._on_disconnect, callback)
+        return self._on_disconnect.add(callback)
 
     async def wait_closed(self) -> None:
         """Return once the connection is closed for good. A service that did not close it has to end then."""
@@ -219,10 +225,14 @@ class Bus:
         size = len(payload) + _size(headers)
         if size > self._client.max_payload:  # the server would end the connection over it
             raise PayloadTooLargeError(f"a message of {size} bytes; NATS takes {self._client.max_payload}")
+        task = asyncio.current_task()
+        cancelling = 0 if task is None else task.cancelling()
         try:
             await self._client.publish(subject, payload, reply=reply, headers=headers)  # type: ignore[arg-type] # read only
         except (OSError, nats.errors.Error) as error:
             raise EventStoreUnavailableError(f"cannot send to NATS: {error}") from error
+        if task is not None and task.cancelling() > cancelling:
+            raise asyncio.CancelledError  # nats-py swallows it while it waits for its buffers to empty
 
     async def request(
         self, subject: str, payload: bytes, *, headers: Headers | None = None, timeout_s: float | None = None
@@ -347,7 +357,7 @@ class Bus:
         if was_up and not self._closing.is_set():
             _log.warning("lost the connection to NATS")
         self._fail_waiting()
-        _call(self._on_disconnect)
+        self._on_disconnect.run()
 
     async def _reconnected(self) -> None:
         try:
@@ -362,7 +372,7 @@ class Bus:
         metrics.CONNECTED.set(1)
         metrics.RECONNECTS.inc()
         _log.info("connected to NATS again")
-        _call(self._on_reconnect)
+        self._on_reconnect.run()
 
     async def _closed(self) -> None:
         self._closing.set()
@@ -381,24 +391,6 @@ class Bus:
             _log.debug("NATS: %s", error)
         else:
             _log.error("a NATS callback failed", exc_info=error)
-
-
-def _register(callbacks: dict[object, Callable[[], None]], callback: Callable[[], None]) -> Callable[[], None]:
-    key = object()
-    callbacks[key] = callback
-
-    def remove() -> None:
-        callbacks.pop(key, None)
-
-    return remove
-
-
-def _call(callbacks: dict[object, Callable[[], None]]) -> None:
-    for callback in list(callbacks.values()):
-        try:
-            callback()
-        except Exception:  # noqa: BLE001 - nats-py would end its reconnecting over it
-            _log.exception("a callback of the connection failed")
 
 
 def _size(headers: Headers | None) -> int:
