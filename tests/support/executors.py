@@ -67,6 +67,7 @@ class Node:
             settings=settings,
             metrics=RunMetrics(CollectorRegistry(), backend.isolation),
         )
+        await bus.wait_connected(20.0)
         claims = await Claims.open(bus, name)
         executor = Executor(host, me=me, claims=claims, log=WorkloadLog(bus), version="test")
         await executor.open()
