@@ -45,7 +45,7 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     credentials_file: str = ""
     replicas: int = 1
     connect_timeout_s: float = 10.0
-    request_timeout_s: float = 5.0
+    request_timeout_s: float = 2.0
     reconnect_wait_s: float = 0.2
     ping_interval_s: float = 5.0
 

@@ -58,7 +58,9 @@ class Dispatcher:
             try:
                 await jetstream.publish(self._bus, subject, payload, headers=headers)
             except EventStoreUnavailableError:
-                await _ensure(self._bus, self._settings)  # nobody listens on the subject after a server's restart
+                await ensure_stream(
+                    self._bus, dispatch_config(self._settings)
+                )  # nobody listens on the subject after a server's restart
                 await jetstream.publish(self._bus, subject, payload, headers=headers)
 
         await within(deadline_s, patiently(self._bus, "dispatch", store))
@@ -242,10 +244,6 @@ class Claims:
         except ApiError as error:
             if error.err_code != STREAM_NOT_FOUND:
                 raise
-            await _ensure(self._bus, StreamSettings())
+            await ensure_stream(self._bus, dispatch_config(StreamSettings()))
             await jetstream.call(self._bus, operation, body)
         self._broken = ""
-
-
-async def _ensure(bus: Bus, settings: StreamSettings) -> None:
-    await ensure_stream(bus, {**dispatch_config(settings), "num_replicas": bus.settings.replicas})

@@ -12,14 +12,14 @@ class MemoryWorkloadLog:
     def __init__(self) -> None:
         self.events: list[Recorded] = []
 
-    async def load(self, tenant: str, workload_id: str) -> Tracked | None:
-        """The workload as the log has it now; None if it was never submitted."""
+    async def load(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> Tracked | None:  # noqa: ARG002
+        """See `EventLog.load`; there is nothing to wait for."""
         events = await self.history(tenant, workload_id)
         state = fold(events)
         return None if state is None else Tracked(state, events[-1].seq)
 
-    async def history(self, tenant: str, workload_id: str) -> list[Recorded]:
-        """Every event of the workload, oldest first."""
+    async def history(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> list[Recorded]:  # noqa: ARG002
+        """See `EventLog.history`; there is nothing to wait for."""
         return [e for e in self.events if e.envelope.workload_id == workload_id and e.envelope.tenant == tenant]
 
     async def execute(

@@ -1,11 +1,13 @@
 """The streams and buckets, as they have to be. Every service may make them sure at its start."""
 
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from vulcan_contracts import subjects
+from vulcan_eventstore.backoff import patiently, within
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import ApiError
 from vulcan_eventstore.jetstream import STREAM_NAME_IN_USE, call, nanoseconds
@@ -25,12 +27,14 @@ class StreamSettings(Struct, frozen=True, kw_only=True):
     """How long the streams keep what.
 
     log_max_age_days has to be at least the longest log retention of any tenant, or a rebuild of the projections loses
-    lines. duplicate_window_s has to be longer than any append is retried.
+    lines. duplicate_window_s has to be longer than any append is retried. ready_timeout_s: how long a cluster may take
+    to elect its leaders before a start is given up.
     """
 
     log_max_age_days: float = 31.0
     duplicate_window_s: float = 120.0
     dispatch_max_age_s: float = 3600.0
+    ready_timeout_s: float = 30.0
 
 
 def key_value_stream(bucket: str) -> str:
@@ -50,20 +54,25 @@ async def ensure_streams(bus: Bus, settings: StreamSettings) -> None:
         EventStoreError: a stream exists and cannot be changed into what it has to be.
         EventStoreUnavailableError: NATS does not answer.
     """
-    replicas = bus.settings.replicas
-    for config in (
+    configs = [
         _events(settings),
         _logs(settings),
         dispatch_config(settings),
         *(_key_value(name) for name in _KEY_VALUE_BUCKETS),
         *(_object_bucket(name) for name in _OBJECT_BUCKETS),
-    ):
-        await ensure_stream(bus, {**config, "num_replicas": replicas})
+    ]
+
+    async def ensure_all() -> None:
+        for config in configs:
+            await patiently(bus, "stream", partial(ensure_stream, bus, config))
+
+    await within(settings.ready_timeout_s, ensure_all())
 
 
 async def ensure_stream(bus: Bus, config: dict[str, Any]) -> None:
     """Make one stream, or bring it up to its configuration; what the configuration does not name stays as it is."""
     name = config["name"]
+    config = {**config, "num_replicas": bus.settings.replicas}
     try:
         await call(bus, f"STREAM.CREATE.{name}", config)
     except ApiError as error:

@@ -29,12 +29,20 @@ _PAGE: Final = 1000
 class EventLog(Protocol):
     """What `WorkloadLog` and `MemoryWorkloadLog` both are."""
 
-    async def load(self, tenant: str, workload_id: str) -> Tracked | None:
-        """The workload as the log has it now; None if it was never submitted."""
+    async def load(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> Tracked | None:
+        """The workload as the log has it now, strongly consistent; None if it was never submitted.
+
+        Raises:
+            EventStoreUnavailableError: NATS did not answer by the deadline.
+        """
         ...
 
-    async def history(self, tenant: str, workload_id: str) -> list[Recorded]:
-        """Every event of the workload, oldest first."""
+    async def history(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> list[Recorded]:
+        """Every event of the workload, oldest first, strongly consistent.
+
+        Raises:
+            EventStoreUnavailableError: NATS did not answer by the deadline.
+        """
         ...
 
     async def execute(
@@ -70,20 +78,15 @@ class WorkloadLog:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def load(self, tenant: str, workload_id: str) -> Tracked | None:
-        """The workload as the log has it now; None if it was never submitted. Strongly consistent.
+    async def load(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> Tracked | None:
+        """See `EventLog.load`."""
+        return _tracked(await self.history(tenant, workload_id, deadline_s=deadline_s))
 
-        Raises:
-            EventStoreUnavailableError: NATS does not answer.
-        """
-        return _tracked(await self.history(tenant, workload_id))
+    async def history(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> list[Recorded]:
+        """See `EventLog.history`."""
+        return await within(deadline_s, self._history_patiently(tenant, workload_id))
 
-    async def history(self, tenant: str, workload_id: str) -> list[Recorded]:
-        """Every event of the workload, oldest first. Strongly consistent.
-
-        Raises:
-            EventStoreUnavailableError: NATS does not answer.
-        """
+    async def _history(self, tenant: str, workload_id: str) -> list[Recorded]:
         fence = subjects.workload_events(tenant, workload_id)
         if self._bus.settings.replicas == 1:
             return await self._read(fence)
@@ -187,7 +190,7 @@ class WorkloadLog:
         return ack.seq
 
     async def _history_patiently(self, tenant: str, workload_id: str) -> list[Recorded]:
-        return await patiently(self._bus, "load", lambda: self.history(tenant, workload_id))
+        return await patiently(self._bus, "load", lambda: self._history(tenant, workload_id))
 
 
 def _recorded(stored: Stored) -> Recorded:
