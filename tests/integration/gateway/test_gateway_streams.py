@@ -9,7 +9,10 @@ import httpx
 import msgspec
 import pytest
 
-INLINE = {"source": {"type": "inline", "code": "console.log(1)"}, "runtime": "javascript"}
+from support.gateway import Gateway, World, eventually, submit
+from support.nats import NatsServer
+from vulcan_contracts.logs import Stream
+
 SSE = {"Accept": "text/event-stream"}
 
 
@@ -38,7 +41,7 @@ async def messages(answer: httpx.Response) -> AsyncIterator[Message]:
 async def stream(api: httpx.AsyncClient, path: str, **options: Any) -> AsyncIterator[AsyncIterator[Message]]:
     headers = SSE | options.pop("headers", {})
     async with api.stream("GET", path, headers=headers, **options) as answer:
-        assert answer.status_code == 200, (await answer.aread())
+        assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"] == "text/event-stream"
         yield messages(answer)
 
@@ -48,17 +51,11 @@ async def all_of(api: httpx.AsyncClient, path: str, **options: Any) -> list[Mess
         return [message async for message in found]
 
 
-async def submit(api: httpx.AsyncClient, **changes: Any) -> str:
-    answer = await api.post("/v1/workloads/async", json=INLINE | changes)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def numbered(count: int) -> list[tuple[str, str]]:
+def numbered(count: int) -> list[tuple[Stream, str]]:
     return [("stderr" if i % 10 == 0 else "stdout", f"line {i}") for i in range(1, count + 1)]
 
 
-async def test_pages(api: httpx.AsyncClient, world: Any) -> None:
+async def test_pages(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     await world.run("default", workload_id, numbered(250))
     found, cursor = [], None
@@ -73,7 +70,7 @@ async def test_pages(api: httpx.AsyncClient, world: Any) -> None:
     assert [line["text"] for line in found] == [text for _, text in numbered(250)]
 
 
-async def test_filters(api: httpx.AsyncClient, world: Any) -> None:
+async def test_filters(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     await world.run("default", workload_id, numbered(250))
     path = f"/v1/workloads/{workload_id}/logs"
@@ -92,7 +89,7 @@ async def test_filters(api: httpx.AsyncClient, world: Any) -> None:
     assert await seqs(after=9999) == []
 
 
-async def test_a_running_workload_can_be_polled(api: httpx.AsyncClient, world: Any) -> None:
+async def test_a_running_workload_can_be_polled(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     path = f"/v1/workloads/{workload_id}/logs"
     empty = (await api.get(path)).json()
@@ -100,15 +97,19 @@ async def test_a_running_workload_can_be_polled(api: httpx.AsyncClient, world: A
     await world.start("default", workload_id)
     writer = await world.writer("default", workload_id)
     await writer.write("stdout", "first")
-    while not (page := (await api.get(path)).json())["items"]:
-        await asyncio.sleep(0.01)
+
+    async def first_page() -> Any:
+        page = (await api.get(path)).json()
+        return page if page["items"] else None
+
+    page = await eventually(first_page)
     assert (page["next_cursor"], page["has_more"]) == ("1", False)
     await writer.write("stdout", "second")
     await writer.close()
     assert [line["text"] for line in (await api.get(path, params={"after": "1"})).json()["items"]] == ["second"]
 
 
-async def test_download(api: httpx.AsyncClient, world: Any) -> None:
+async def test_download(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     await world.run("default", workload_id, numbered(5000))
     answer = await api.get(f"/v1/workloads/{workload_id}/logs", params={"download": 1})
@@ -117,7 +118,7 @@ async def test_download(api: httpx.AsyncClient, world: Any) -> None:
     assert answer.text == "".join(f"{text}\n" for _, text in numbered(5000))
 
 
-async def test_a_stream_of_what_is_over(api: httpx.AsyncClient, world: Any) -> None:
+async def test_a_stream_of_what_is_over(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     await world.run("default", workload_id, numbered(2500), reason="exit_nonzero", exit_code=3, message="no")
     path = f"/v1/workloads/{workload_id}/logs"
@@ -126,15 +127,24 @@ async def test_a_stream_of_what_is_over(api: httpx.AsyncClient, world: Any) -> N
     assert {m.event for m in found[:-1]} == {"line"}
     done = found[-1]
     assert (done.event, done.data["state"], done.data["reason"], done.data["exit_code"], done.data["last_line"]) == (
-        "done", "failed", "exit_nonzero", 3, 2500,
+        "done",
+        "failed",
+        "exit_nonzero",
+        3,
+        2500,
     )
     rest = await all_of(api, path, headers={"Last-Event-ID": "2498"})
     assert [(m.event, m.id) for m in rest] == [("line", 2499), ("line", 2500), ("done", None)]
-    assert [m.id for m in await all_of(api, path, params={"stream": "stderr", "after": "2470"})] == [2480, 2490, 2500, None]
+    assert [m.id for m in await all_of(api, path, params={"stream": "stderr", "after": "2470"})] == [
+        2480,
+        2490,
+        2500,
+        None,
+    ]
     assert [m.event for m in await all_of(api, path, params={"after": "99999"})] == ["done"]
 
 
-async def test_a_stream_follows_to_the_end(api: httpx.AsyncClient, world: Any) -> None:
+async def test_a_stream_follows_to_the_end(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     reading = [
         asyncio.create_task(all_of(api, f"/v1/workloads/{workload_id}/logs", params=params))
@@ -156,7 +166,7 @@ async def test_a_stream_follows_to_the_end(api: httpx.AsyncClient, world: Any) -
 
 
 async def test_a_stream_goes_on_behind_a_restart_of_the_gateway(
-    gateway: Any, api: httpx.AsyncClient, world: Any, admin_token: str
+    gateway: Gateway, api: httpx.AsyncClient, world: World, admin_token: str
 ) -> None:
     workload_id = await submit(api)
     await world.start("default", workload_id)
@@ -188,7 +198,9 @@ async def test_a_stream_goes_on_behind_a_restart_of_the_gateway(
     assert seen == list(range(1, 1001))
 
 
-async def test_a_stream_outlives_a_restart_of_nats(api: httpx.AsyncClient, world: Any, nats_server: Any) -> None:
+async def test_a_stream_outlives_a_restart_of_nats(
+    api: httpx.AsyncClient, world: World, nats_server: NatsServer
+) -> None:
     workload_id = await submit(api)
     reading = asyncio.create_task(all_of(api, f"/v1/workloads/{workload_id}/logs"))
     await world.start("default", workload_id)
@@ -202,7 +214,7 @@ async def test_a_stream_outlives_a_restart_of_nats(api: httpx.AsyncClient, world
     assert [m.id for m in await reading] == [*range(1, 601), None]
 
 
-async def test_a_killed_workload_ends_its_stream(api: httpx.AsyncClient, world: Any) -> None:
+async def test_a_killed_workload_ends_its_stream(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     reading = asyncio.create_task(all_of(api, f"/v1/workloads/{workload_id}/logs"))
     await asyncio.sleep(0.2)
@@ -211,7 +223,7 @@ async def test_a_killed_workload_ends_its_stream(api: httpx.AsyncClient, world: 
     assert (done.event, done.data["state"]) == ("done", "killed")
 
 
-async def test_keep_alives(api: httpx.AsyncClient, world: Any) -> None:
+async def test_keep_alives(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     async with api.stream("GET", f"/v1/workloads/{workload_id}/logs", headers=SSE) as answer:
         lines = answer.aiter_lines()
@@ -222,7 +234,7 @@ async def test_keep_alives(api: httpx.AsyncClient, world: Any) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_workloads_events(api: httpx.AsyncClient, world: Any) -> None:
+async def test_a_workloads_events(api: httpx.AsyncClient, world: World) -> None:
     workload_id = await submit(api)
     path = f"/v1/workloads/{workload_id}/events"
     reading = asyncio.create_task(all_of(api, path))
@@ -243,29 +255,41 @@ async def test_a_workloads_events(api: httpx.AsyncClient, world: Any) -> None:
     assert [item["type"] for item in second["items"]] == ["completed"]
 
 
-async def test_all_events_of_a_tenant(api: httpx.AsyncClient, world: Any) -> None:
+async def test_all_events_of_a_tenant(api: httpx.AsyncClient, world: World) -> None:
     one = await submit(api)
-    async with asyncio.timeout(20), stream(api, "/v1/events") as live:
-        async with stream(api, "/v1/events", params={"type": ["completed", "killed"]}) as ends:
-            await asyncio.sleep(0.2)
-            await world.run("default", one)
-            two = await submit(api)
-            await api.post(f"/v1/workloads/{two}/kill")
-            assert [(m.event, m.data["workload_id"]) for m in [await anext(live) for _ in range(5)]] == [
-                ("scheduled", one), ("started", one), ("completed", one), ("submitted", two), ("killed", two),
-            ]
-            assert [m.event for m in [await anext(ends) for _ in range(2)]] == ["completed", "killed"]
+    only = {"type": ["completed", "killed"]}
+    async with asyncio.timeout(20), stream(api, "/v1/events") as live, stream(api, "/v1/events", params=only) as ends:
+        await asyncio.sleep(0.2)
+        await world.run("default", one)
+        two = await submit(api)
+        await api.post(f"/v1/workloads/{two}/kill")
+        assert [(m.event, m.data["workload_id"]) for m in [await anext(live) for _ in range(5)]] == [
+            ("scheduled", one),
+            ("started", one),
+            ("completed", one),
+            ("submitted", two),
+            ("killed", two),
+        ]
+        assert [m.event for m in [await anext(ends) for _ in range(2)]] == ["completed", "killed"]
     page = (await api.get("/v1/events")).json()
     assert [item["type"] for item in page["items"]] == [
-        "submitted", "scheduled", "started", "completed", "submitted", "killed",
+        "submitted",
+        "scheduled",
+        "started",
+        "completed",
+        "submitted",
+        "killed",
     ]
     killed = (await api.get("/v1/events", params={"type": "killed"})).json()["items"]
     assert [item["workload_id"] for item in killed] == [two]
-    async with asyncio.timeout(20), stream(api, "/v1/events", headers={"Last-Event-ID": str(page["items"][3]["seq"])}) as rest:
+    async with (
+        asyncio.timeout(20),
+        stream(api, "/v1/events", headers={"Last-Event-ID": str(page["items"][3]["seq"])}) as rest,
+    ):
         assert [m.event for m in [await anext(rest) for _ in range(2)]] == ["submitted", "killed"]
 
 
-async def test_events_outlive_a_restart_of_nats(api: httpx.AsyncClient, world: Any, nats_server: Any) -> None:
+async def test_events_outlive_a_restart_of_nats(api: httpx.AsyncClient, world: World, nats_server: NatsServer) -> None:
     async with asyncio.timeout(40), stream(api, "/v1/events") as live:
         one = await submit(api)
         assert (await anext(live)).data["workload_id"] == one
@@ -275,7 +299,7 @@ async def test_events_outlive_a_restart_of_nats(api: httpx.AsyncClient, world: A
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", "9" * 30, "٣"])
-async def test_wrong_positions(api: httpx.AsyncClient, world: Any, after: str) -> None:
+async def test_wrong_positions(api: httpx.AsyncClient, world: World, after: str) -> None:
     workload_id = await submit(api)
     for path in (f"/v1/workloads/{workload_id}/logs", f"/v1/workloads/{workload_id}/events", "/v1/events"):
         answer = await api.get(path, params={"after": after})

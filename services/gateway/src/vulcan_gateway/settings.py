@@ -21,6 +21,9 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
     archive_bytes: Bytes = 64 * 1024 * 1024
     archive_entries: Count = 10_000
     body_timeout_s: Seconds = 120.0
+    drain_bytes: Bytes = 32 * 1024 * 1024
+    drain_timeout_s: Seconds = 5.0
+    """How much of a refused body is still read, and for how long, so that the refusal reaches its sender."""
     uploads: Count = 16
     uploads_per_key: Count = 4
     streams_per_key: Count = 256

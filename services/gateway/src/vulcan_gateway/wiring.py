@@ -6,6 +6,7 @@ from typing import TypeVar
 from prometheus_client import Gauge
 
 from vulcan_chassis import logs
+from vulcan_chassis.errors import StartError
 from vulcan_chassis.lifecycle import StopCallback
 from vulcan_chassis.service import Service
 from vulcan_contracts import subjects
@@ -17,6 +18,7 @@ from vulcan_eventstore import broadcast
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.buckets import Bucket, Mirror
 from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.errors import EventStoreError
 from vulcan_eventstore.event_reader import EventReader
 from vulcan_eventstore.live import live_events, live_logs
 from vulcan_eventstore.log_reader import LogReader
@@ -25,7 +27,7 @@ from vulcan_eventstore.workload_log import WorkloadLog
 from vulcan_gateway.app import make_app
 from vulcan_gateway.db.pool import Database
 from vulcan_gateway.history import LogHistory
-from vulcan_gateway.keyring import Keyring
+from vulcan_gateway.keyring import BootstrapKeyError, Keyring
 from vulcan_gateway.live.cluster import Cluster
 from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.live.tail import Tail
@@ -43,11 +45,13 @@ async def wire(service: Service, settings: GatewaySettings) -> None:
     """Connect, build, listen. The port opens last, and closes first.
 
     Raises:
-        EventStoreUnavailableError: NATS cannot be reached.
-        BootstrapKeyError: the file with the first key cannot be used.
+        StartError: NATS cannot be reached or will not do, or the file with the first key cannot be used.
         HttpServerError: the address cannot be listened on.
     """
-    parts = await build(service, settings)
+    try:
+        parts = await build(service, settings)
+    except (EventStoreError, BootstrapKeyError) as error:
+        raise StartError(str(error)) from error
     server = await service.serve(make_app(parts, service.version), settings.listen)
     # Streams and waits would outlast the server's patience: they end first, their clients come back and go on.
     service.on_stop(_end_readers(parts.hub), name="readers")
