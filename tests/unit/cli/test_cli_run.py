@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -266,6 +267,30 @@ def test_an_interrupt_kills_the_workload(server: HttpServer, start: Start, numbe
     assert "Traceback" not in err
 
 
+def test_a_second_interrupt_leaves_at_once(server: HttpServer, start: Start) -> None:
+    endless = Endless(server)
+    held = threading.Event()
+
+    def hold() -> Iterator[bytes]:
+        yield b": here\n\n"
+        held.wait(60)
+
+    server._scripts.pop(("GET", f"{ONE}/events"))
+    server.on("GET", f"{ONE}/events", lambda _: Chunks(hold(), {"content-type": "text/event-stream"}))
+    process = start("run", "-e", "for (;;) {}")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "line 1\n"
+    process.send_signal(signal.SIGINT)
+    assert endless.killed.wait(60)
+    while not server.to("GET", f"{ONE}/events"):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    held.set()
+    assert process.returncode == 130
+    assert f"vulcan status {WORKLOAD}" in err
+
+
 def test_a_reader_that_goes_away_ends_it_too(server: HttpServer, start: Start) -> None:
     endless = Endless(server)
     process = start("run", "-e", "for (;;) {}")
@@ -309,3 +334,34 @@ def test_what_is_not_utf8_is_refused(server: HttpServer, start: Start) -> None:
     assert (process.returncode, out) == (125, "")
     assert "not UTF-8" in err
     assert server.asked == []
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(server: HttpServer, closed: str) -> None:
+    accept(server, line(1, "out"), line(2, "err", "stderr"), state="failed", reason=Reason.EXIT_NONZERO, exit_code=4)
+    command = f"exec {Path(sys.executable).parent / 'vulcan'} run -e 1 {closed}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert ended.returncode == 4
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_terminal_gets_what_the_platform_says_dimmed(server: HttpServer, start: Start) -> None:
+    accept(server, line(1, "isolation v8", "system"), line(2, "no end", partial=True))
+    main, other = pty.openpty()
+    process = start("run", "-e", "1", stdout=other, stderr=other)
+    os.close(other)
+    assert process.wait(60) == 0
+    said = os.read(main, 10_000).decode()
+    os.close(main)
+    assert said == "\x1b[2mvulcan: isolation v8\x1b[0m\r\nno end\r\n"
+
+
+def test_no_color_is_heeded(server: HttpServer, start: Start) -> None:
+    accept(server, line(1, "isolation v8", "system"))
+    main, other = pty.openpty()
+    process = start("run", "-e", "1", stdout=other, stderr=other, env={**os.environ, "NO_COLOR": "1"})
+    os.close(other)
+    assert process.wait(60) == 0
+    said = os.read(main, 10_000).decode()
+    os.close(main)
+    assert said == "vulcan: isolation v8\r\n"

@@ -141,21 +141,21 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_folder_starts_at_its_main_file(tmp_path: Path) -> None:
     project(tmp_path, {"main.py": b"", "lib.py": b""})
-    prepared = from_path(tmp_path)
-    assert prepared.source == ArchiveSource(entrypoint="main.py")
-    assert prepared.runtime == "python"
+    work = from_path(tmp_path)
+    assert work.spec.source == ArchiveSource(entrypoint="main.py")
+    assert work.spec.runtime == "python"
 
 
 def test_a_folder_with_one_file_of_code_starts_there(tmp_path: Path) -> None:
     project(tmp_path, {"tool.go": b"", "readme.md": b""})
-    assert from_path(tmp_path).source == ArchiveSource(entrypoint="tool.go")
+    assert from_path(tmp_path).spec.source == ArchiveSource(entrypoint="tool.go")
 
 
 def test_a_folder_that_does_not_say_where_it_starts(tmp_path: Path) -> None:
     project(tmp_path, {"a.ts": b"", "b.ts": b""})
     with pytest.raises(SourceError, match=r"a\.ts, b\.ts"):
         from_path(tmp_path)
-    assert from_path(tmp_path, entrypoint="b.ts").source == ArchiveSource(entrypoint="b.ts")
+    assert from_path(tmp_path, entrypoint="b.ts").spec.source == ArchiveSource(entrypoint="b.ts")
     with pytest.raises(SourceError, match="is not in"):
         from_path(tmp_path, entrypoint="c.ts")
 
@@ -168,11 +168,11 @@ def test_an_archive_goes_as_it_is(tmp_path: Path, kind: str) -> None:
             zipped.writestr("src/main.ts", "1")
     else:
         file.write_bytes(packed(project(tmp_path / "p", {"src/main.ts": b"1"})))
-    prepared = from_path(file)
-    assert prepared.source == ArchiveSource(entrypoint="src/main.ts")
-    assert prepared.runtime == "typescript"
-    assert isinstance(prepared.archive, FileArchive)
-    assert b"".join(prepared.archive.chunks()) == file.read_bytes()
+    work = from_path(file)
+    assert work.spec.source == ArchiveSource(entrypoint="src/main.ts")
+    assert work.spec.runtime == "typescript"
+    assert isinstance(work.archive, FileArchive)
+    assert b"".join(work.archive.chunks()) == file.read_bytes()
 
 
 def test_a_broken_archive(tmp_path: Path) -> None:
@@ -184,10 +184,10 @@ def test_a_broken_archive(tmp_path: Path) -> None:
 
 def test_a_file_travels_as_text_under_its_name(tmp_path: Path) -> None:
     project(tmp_path, {"hello.js": b"console.log(1)"})
-    prepared = from_path(tmp_path / "hello.js")
-    assert prepared.source == FilesSource(files={"hello.js": "console.log(1)"}, entrypoint="hello.js")
-    assert prepared.runtime == "javascript"
-    assert prepared.archive is None
+    work = from_path(tmp_path / "hello.js")
+    assert work.spec.source == FilesSource(files={"hello.js": "console.log(1)"}, entrypoint="hello.js")
+    assert work.spec.runtime == "javascript"
+    assert work.archive is None
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_a_file_that_does_not_say_its_language(tmp_path: Path) -> None:
     project(tmp_path, {"tool": b"x = 1"})
     with pytest.raises(SourceError, match="which language"):
         from_path(tmp_path / "tool")
-    assert from_path(tmp_path / "tool", runtime="python").runtime == "python"
+    assert from_path(tmp_path / "tool", runtime="python").spec.runtime == "python"
     project(tmp_path, {"tool": b"#!/usr/bin/env -S python3 -u\nx = 1"})
-    assert from_path(tmp_path / "tool").runtime == "python"
+    assert from_path(tmp_path / "tool").spec.runtime == "python"
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_code_is_typescript_unless_it_says_otherwise() -> None:
-    assert from_code("1").source == InlineSource(code="1")
-    assert from_code("1").runtime == "typescript"
-    assert from_code("#!/bin/sh\necho").runtime == "shell"
-    assert from_code("#!/bin/sh\necho", "python").runtime == "python"
-    assert from_code("1").spec(timeout_s=3.0, runtime="javascript").runtime == "javascript"
+    assert from_code("1").spec.source == InlineSource(code="1")
+    assert from_code("1").spec.runtime == "typescript"
+    assert from_code("#!/bin/sh\necho").spec.runtime == "shell"
+    assert from_code("#!/bin/sh\necho", runtime="python").spec.runtime == "python"
+    assert from_code("1", timeout_s=3.0, labels={"a": "b"}).spec.timeout_s == 3
     with pytest.raises(SourceError, match="no code"):
         from_code(" \n")

@@ -195,8 +195,7 @@ def test_an_archive_travels_beside_the_spec_and_can_be_repeated(
     (tmp_path / "main.ts").write_text("console.log(1)")
     (tmp_path / "big.bin").write_bytes(bytes(range(256)) * 2000)
     server.on("POST", "/v1/workloads/async", Drop(), as_json(document(workload(state="pending")), 202))
-    prepared = from_path(tmp_path)
-    client("submit", prepared.spec(timeout_s=5), prepared.archive)
+    client("submit", from_path(tmp_path, timeout_s=5.0))
     first, second = server.asked
     assert first.body == second.body
     assert first.headers["content-type"].startswith("multipart/form-data; boundary=")

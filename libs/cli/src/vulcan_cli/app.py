@@ -19,7 +19,7 @@ process limit; 126: cannot be run as it is; 125: Vulcan itself failed; 130: Ctrl
 app = App(
     name="vulcan",
     help="Run code that nobody trusts, in the isolation that fits.",
-    help_format="markdown",
+    help_format="plaintext",  # the list of commands needs no more, and a Markdown renderer takes 0.4 s to import
     version=lambda: version("vulcan-cli"),
     version_flags=["--version"],
     default_parameter=Parameter(negative=(), show_default=False),
@@ -49,7 +49,13 @@ for _name, _where, _group, _help in (
     ("doctor", "doctor:doctor", _HERE, "Check that everything is in place, and say what to do where not."),
     ("completion", "completion:completion", _HERE, "Print the completion script for a shell."),
 ):
-    app.command(f"vulcan_cli.commands.{_where}", name=_name, group=_group, help=_help)
+    app.command(
+        f"vulcan_cli.commands.{_where}",
+        name=_name,
+        group=_group,
+        help=_help,
+        **({} if _where.endswith(":app") else {"help_format": "markdown"}),
+    )
 
 for _flag in ("--help", "--version"):
     app[_flag].group = _OPTIONS

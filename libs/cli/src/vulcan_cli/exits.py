@@ -3,7 +3,6 @@
 from typing import Final
 
 from vulcan_contracts.reasons import Reason
-from vulcan_contracts.views import WorkloadSummary
 
 OK: Final = 0
 CHECKS_FAILED: Final = 1
@@ -40,8 +39,3 @@ def of_workload(exit_code: int | None, reason: Reason | None, signal: int | None
     if reason is Reason.SIGNALED:
         return 128 + (signal or 0)
     return _BY_REASON.get(reason, FAILURE)
-
-
-def ended(view: WorkloadSummary) -> bool:
-    """True once the workload's state is final."""
-    return view.state in ("completed", "failed", "killed")

@@ -16,12 +16,20 @@ def main() -> None:
     """The `vulcan` command."""
     # httpx's own command line would be imported with it, and click, rich and pygments with that: 0.4 s.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how Python spells "not importable"
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # what programs print is, in any locale
+    _prepare_streams()
     sys.excepthook = _crash
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
+
+
+def _prepare_streams() -> None:
+    """What programs print is UTF-8, in any locale; a stream that the caller closed takes all and keeps nothing."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for as long as we live
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def run(argv: list[str]) -> int:

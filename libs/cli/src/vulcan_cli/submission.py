@@ -15,7 +15,7 @@ from vulcan_cli.text import duration_s, environment, memory_mb, pairs
 from vulcan_contracts.spec import ImageSource, Isolation, Network, Resources, Retry, Runtime, Spec
 
 if TYPE_CHECKING:
-    from vulcan_sdk.source import Prepared
+    from vulcan_sdk.work import Work
 
 _WHAT: Final = Group("What to run", sort_key=1)
 _LIMITS: Final = Group("Limits", sort_key=2)
@@ -80,37 +80,35 @@ class SpecOptions:
     """Files to keep after the end, as in `out/*.png`. May be repeated."""
 
 
-def submission(words: tuple[str, ...], options: SpecOptions) -> "tuple[Spec, Prepared | None]":
-    """The spec, and the prepared source with its archive (None for an image).
+def submission(words: tuple[str, ...], options: SpecOptions) -> "Work":
+    """What to submit.
 
     Raises:
         UsageError: the options do not go together.
         SourceError: what they name cannot be submitted.
     """
+    from vulcan_sdk.source import from_code, from_path
+    from vulcan_sdk.work import Work
+
     words = tuple("-" if word == STDIN_WORD else word for word in words)
+    code_on_stdin = words[:1] == ("-",) and options.code is None and options.image is None
+    if code_on_stdin and options.stdin is not None and _is_stdin(options.stdin):
+        raise UsageError("stdin cannot be both the code and the input")
+    fields = _fields(options)
     if options.image is not None:
         if options.code is not None or options.entrypoint is not None:
             raise UsageError("--image does not go with -e or --entrypoint")
-        return Spec(source=ImageSource(image=options.image, command=list(words)), **_fields(options)), None
-    prepared, args = _source(words, options)
-    return prepared.spec(args=args, **_fields(options)), prepared
-
-
-def _source(words: tuple[str, ...], options: SpecOptions) -> "tuple[Prepared, list[str]]":
-    from vulcan_sdk.source import from_code, from_path
-
+        return Work(spec=Spec(source=ImageSource(image=options.image, command=list(words)), **fields))
     if options.code is not None:
-        return from_code(options.code, options.runtime), list(words)
+        return from_code(options.code, runtime=options.runtime, args=list(words), **fields)
     if not words:
         raise UsageError(
             "there is nothing to run", hint="Name a file, a folder or an archive, `-` for stdin, or give code with -e."
         )
     what, *args = words
-    if what == "-":
-        if options.stdin is not None and _is_stdin(options.stdin):
-            raise UsageError("stdin cannot be both the code and the input")
-        return from_code(_read_stdin(), options.runtime), args
-    return from_path(Path(what), entrypoint=options.entrypoint, runtime=options.runtime), args
+    if code_on_stdin:
+        return from_code(_read_stdin(), runtime=options.runtime, args=args, **fields)
+    return from_path(what, entrypoint=options.entrypoint, runtime=options.runtime, args=args, **fields)
 
 
 def _fields(options: SpecOptions) -> dict[str, Any]:
@@ -177,6 +175,8 @@ def _input(text: str | None) -> Any:
 
 
 def _read_stdin() -> str:
+    if sys.stdin is None:
+        raise UsageError("stdin is closed")
     return _decoded(sys.stdin.buffer.read(_MAX_STDIN_BYTES + 1), "stdin")
 
 

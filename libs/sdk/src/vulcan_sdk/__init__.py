@@ -3,7 +3,7 @@
     from vulcan_sdk import Vulcan, from_code
 
     with Vulcan() as vulcan:
-        print(vulcan.run(from_code("console.log('hello')").spec()).stdout)
+        print(vulcan.run(from_code("console.log('hello')")).stdout)
 
 Names are imported when they are first used: the client of one kind does not pay for the other, nor `config` for httpx.
 """
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     )
     from vulcan_sdk.filters import LineFilter, WorkloadFilter
     from vulcan_sdk.retry import RetryPolicy
-    from vulcan_sdk.source import Prepared, from_code, from_path
+    from vulcan_sdk.source import from_code, from_path
+    from vulcan_sdk.work import Work
 
 __all__ = [
     "ApiError",
@@ -41,12 +42,12 @@ __all__ = [
     "FolderArchive",
     "LineFilter",
     "PackLimits",
-    "Prepared",
     "ProtocolError",
     "RetryPolicy",
     "SourceError",
     "Vulcan",
     "VulcanError",
+    "Work",
     "WorkloadFilter",
     "discover",
     "from_code",
@@ -69,7 +70,8 @@ _MODULES: Final = {
     ),
     "filters": ("LineFilter", "WorkloadFilter"),
     "retry": ("RetryPolicy",),
-    "source": ("Prepared", "from_code", "from_path"),
+    "source": ("from_code", "from_path"),
+    "work": ("Work",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -5,7 +5,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vulcan_contracts.projections import RebuildStatus
-from vulcan_contracts.spec import Spec
 from vulcan_contracts.tenants import Tenant
 from vulcan_contracts.views import (
     DrainRequest,
@@ -19,12 +18,12 @@ from vulcan_contracts.views import (
     WorkloadPage,
     WorkloadView,
 )
-from vulcan_sdk.archive import Archive
 from vulcan_sdk.filters import LineFilter, WorkloadFilter
 from vulcan_sdk.multipart import multipart
 from vulcan_sdk.sse import MEDIA_TYPE as EVENT_STREAM
 from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, TenantList, WhoAmI
 from vulcan_sdk.wire import Call, Params, Request, encoded, into, json_body, nothing
+from vulcan_sdk.work import Work
 
 WORKLOADS: Final = "/v1/workloads"
 UPLOAD_S: Final = 120.0
@@ -46,14 +45,12 @@ def segment(text: str) -> str:
     return quote(text, safe="", errors="replace")
 
 
-def submit(
-    spec: Spec, archive: Archive | None, *, wait_s: float | None, idempotency_key: str | None
-) -> Call[WorkloadView]:
+def submit(work: Work, *, wait_s: float | None, idempotency_key: str | None) -> Call[WorkloadView]:
     """Submit; `wait_s` None returns at once, otherwise the server answers at the end or after that time."""
-    if archive is None:
-        headers, body = json_body(spec)
+    if work.archive is None:
+        headers, body = json_body(work.spec)
     else:
-        headers, body = multipart(encoded(spec), archive)
+        headers, body = multipart(encoded(work.spec), work.archive)
     return Call(
         request=Request(
             method="POST",
@@ -63,7 +60,7 @@ def submit(
             body=body,
         ),
         decode=into(WorkloadView),
-        patience_s=(wait_s or 0.0) + (0.0 if archive is None else UPLOAD_S),
+        patience_s=(wait_s or 0.0) + (0.0 if work.archive is None else UPLOAD_S),
     )
 
 

@@ -25,7 +25,6 @@ from vulcan_contracts.views import (
     WorkloadView,
 )
 from vulcan_sdk import api
-from vulcan_sdk.archive import Archive
 from vulcan_sdk.async_transport import AsyncTransport
 from vulcan_sdk.config import Config, discover
 from vulcan_sdk.filters import ALL_LINES, ALL_WORKLOADS, LineFilter, WorkloadFilter
@@ -33,6 +32,7 @@ from vulcan_sdk.retry import RetryPolicy
 from vulcan_sdk.session import Session
 from vulcan_sdk.views import WhoAmI
 from vulcan_sdk.wire import Call
+from vulcan_sdk.work import Work
 
 T = TypeVar("T")
 
@@ -70,26 +70,27 @@ class AsyncVulcan:
 
     async def run(
         self,
-        spec: Spec,
-        archive: Archive | None = None,
+        work: Spec | Work,
         *,
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
     ) -> WorkloadView:
-        """Submit and wait for the end, at most `timeout_s` (None: as long as it takes)."""
-        flow = self._session.run(spec, archive, idempotency_key=idempotency_key, timeout_s=timeout_s)
+        """Submit and wait for the end, at most `timeout_s` (None: as long as it takes).
+
+        `from_code` and `from_path` make work of code, files, folders and archives; a spec is work as it is.
+        """
+        flow = self._session.run(Work.of(work), idempotency_key=idempotency_key, timeout_s=timeout_s)
         return await self._transport.finish(flow)
 
     async def submit(
         self,
-        spec: Spec,
-        archive: Archive | None = None,
+        work: Spec | Work,
         *,
         idempotency_key: str | None = None,
         wait_s: float | None = None,
     ) -> WorkloadView:
         """Submit; return at once, or let the server wait up to `wait_s` for the end."""
-        return await self._call(api.submit(spec, archive, wait_s=wait_s, idempotency_key=idempotency_key))
+        return await self._call(api.submit(Work.of(work), wait_s=wait_s, idempotency_key=idempotency_key))
 
     async def wait(self, workload_id: str, *, timeout_s: float | None = None) -> WorkloadView:
         """Wait for a workload's end."""

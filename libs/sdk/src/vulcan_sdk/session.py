@@ -6,16 +6,15 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from vulcan_contracts.spec import Spec
 from vulcan_contracts.views import LogPage, WorkloadView
 from vulcan_sdk import api
-from vulcan_sdk.archive import Archive
 from vulcan_sdk.errors import ConnectError, DeadlineError
 from vulcan_sdk.exchange import exchange, refuse_redirect, unreachable
 from vulcan_sdk.filters import ALL_LINES, LineFilter, WorkloadFilter
 from vulcan_sdk.follow import Cursor, EventCursor, Follower, LogCursor
 from vulcan_sdk.retry import RetryPolicy, worth_retrying
 from vulcan_sdk.wire import Call, Close, Emit, Flow, Open, Params, Read, Request, Response, Sleep, error_of
+from vulcan_sdk.work import Work
 
 T = TypeVar("T")
 
@@ -41,13 +40,11 @@ class Session(Struct, frozen=True, kw_only=True):
         """One call with its retries."""
         return exchange(call, base_url=self.base_url, timeout_s=self.timeout_s, policy=self.policy)
 
-    def run(
-        self, spec: Spec, archive: Archive | None, *, idempotency_key: str | None, timeout_s: float | None
-    ) -> Flow[WorkloadView]:
+    def run(self, work: Work, *, idempotency_key: str | None, timeout_s: float | None) -> Flow[WorkloadView]:
         """Submit and wait for the end."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         wait_s = self.sync_wait_s if timeout_s is None else min(self.sync_wait_s, timeout_s)
-        view = yield from self.call(api.submit(spec, archive, wait_s=wait_s, idempotency_key=idempotency_key))
+        view = yield from self.call(api.submit(work, wait_s=wait_s, idempotency_key=idempotency_key))
         if view.state in ENDED:
             return view
         left_s = None if deadline is None else max(0.0, deadline - time.monotonic())

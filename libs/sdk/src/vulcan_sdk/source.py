@@ -1,4 +1,4 @@
-"""From what a person names (code, a file, a folder, an archive) to a source that can be submitted."""
+"""From what a person names (code, a file, a folder, an archive) to work that can be submitted."""
 
 import itertools
 import tarfile
@@ -6,13 +6,12 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from msgspec import Struct
-
 from vulcan_contracts.paths import suffix
-from vulcan_contracts.spec import ArchiveSource, FilesSource, InlineSource, Runtime, Source, Spec
+from vulcan_contracts.spec import ArchiveSource, FilesSource, InlineSource, Runtime, Spec
 from vulcan_contracts.validation import RUNTIME_BY_SUFFIX
 from vulcan_sdk.archive import Archive, FileArchive, FolderArchive, PackLimits, is_archive
 from vulcan_sdk.errors import SourceError
+from vulcan_sdk.work import Work
 
 MAX_TEXT_BYTES: Final = 512 * 1024
 """A single file up to this size travels inside the spec."""
@@ -30,47 +29,52 @@ _INTERPRETERS: Final[dict[str, Runtime]] = {
 }
 
 
-class Prepared(Struct, frozen=True, kw_only=True):
-    """A source with the runtime that it seems to be for, and the archive to upload beside the spec."""
-
-    source: Source
-    runtime: Runtime | None = None
-    archive: Archive | None = None
-
-    def spec(self, **options: Any) -> Spec:
-        """The spec of a run of this source, with any other fields of Spec."""
-        return Spec(source=self.source, **{"runtime": self.runtime} | options)
-
-
-def from_code(code: str, runtime: Runtime | None = None) -> Prepared:
+def from_code(code: str, *, runtime: Runtime | None = None, **fields: Any) -> Work:
     """Code as text; without a runtime its first line may name one (`#!`), else it is taken for TypeScript.
+
+    Args:
+        code: the code.
+        runtime: the language.
+        fields: any other fields of Spec.
 
     Raises:
         SourceError: there is no code.
     """
     if not code.strip():
         raise SourceError("there is no code to run", hint="Give a file, a folder, or code with -e.")
-    return Prepared(source=InlineSource(code=code), runtime=runtime or runtime_of_code(code))
+    return Work(spec=Spec(source=InlineSource(code=code), runtime=runtime or runtime_of_code(code), **fields))
 
 
 def from_path(
-    path: Path, *, entrypoint: str | None = None, runtime: Runtime | None = None, limits: PackLimits | None = None
-) -> Prepared:
+    path: str | Path,
+    *,
+    entrypoint: str | None = None,
+    runtime: Runtime | None = None,
+    limits: PackLimits | None = None,
+    **fields: Any,
+) -> Work:
     """A file of code, a folder, or an archive.
+
+    Args:
+        path: where it is.
+        entrypoint: the file to start in a folder or archive; without it main.*, index.* or the only one.
+        runtime: the language; without it, told from the file's ending.
+        limits: how large a folder may be.
+        fields: any other fields of Spec.
 
     Raises:
         SourceError: it is not there, cannot be read, is too large, or does not say where it starts.
     """
+    path = Path(path)
     if path.is_dir():
         folder = FolderArchive(path, limits=limits)
         start = _entrypoint(entrypoint, folder.names, path)
-        return Prepared(source=ArchiveSource(entrypoint=start), runtime=runtime or _by_suffix(start), archive=folder)
+        return _archived(folder, start, runtime, fields)
     if not path.exists():
         raise SourceError(f"there is no file or folder {path}", hint="For code on the command line use -e.")
     if is_archive(path):
         start = _entrypoint(entrypoint, [] if entrypoint else _archive_names(path), path)
-        packed = FileArchive(path)
-        return Prepared(source=ArchiveSource(entrypoint=start), runtime=runtime or _by_suffix(start), archive=packed)
+        return _archived(FileArchive(path), start, runtime, fields)
     text = _text(path)
     guessed = runtime or _by_suffix(path.name) or runtime_of_code(text, default=None)
     if guessed is None:
@@ -78,7 +82,13 @@ def from_path(
             f"{path.name} does not say which language it is in",
             hint=f"Name it with one of {', '.join(RUNTIME_BY_SUFFIX)}, or give the runtime (--runtime).",
         )
-    return Prepared(source=FilesSource(files={path.name: text}, entrypoint=path.name), runtime=guessed)
+    source = FilesSource(files={path.name: text}, entrypoint=path.name)
+    return Work(spec=Spec(source=source, runtime=guessed, **fields))
+
+
+def _archived(archive: Archive, start: str, runtime: Runtime | None, fields: dict[str, Any]) -> Work:
+    source = ArchiveSource(entrypoint=start)
+    return Work(spec=Spec(source=source, runtime=runtime or _by_suffix(start), **fields), archive=archive)
 
 
 def runtime_of_code(code: str, default: Runtime | None = "typescript") -> Runtime | None:

@@ -11,7 +11,9 @@ from vulcan_cli.output import print_json, write_line
 
 POLL_INTERVAL_S: Final = 0.5
 
-app: Final = App(name="admin", help="Upkeep.", default_parameter=Parameter(negative=(), show_default=False))
+app: Final = App(
+    name="admin", help="Upkeep.", help_format="markdown", default_parameter=Parameter(negative=(), show_default=False)
+)
 
 
 @app.command

@@ -12,6 +12,7 @@ from vulcan_contracts.tenants import Role
 app: Final = App(
     name="keys",
     help="Create, list and revoke API keys.",
+    help_format="markdown",
     default_parameter=Parameter(negative=(), show_default=False),
 )
 

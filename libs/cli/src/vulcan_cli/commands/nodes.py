@@ -11,6 +11,7 @@ from vulcan_cli.text import ago
 app: Final = App(
     name="nodes",
     help="List the executors; drain one.",
+    help_format="markdown",
     default_parameter=Parameter(negative=(), show_default=False),
 )
 

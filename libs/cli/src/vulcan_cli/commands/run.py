@@ -30,10 +30,9 @@ def run(
         idempotency_key: A name for this submit: the same name again is the same workload, not another one.
         common: Options of every command.
     """
-    spec, prepared = submission(words, options)
-    archive = prepared.archive if prepared is not None else None
+    work = submission(words, options)
     with connect(common) as vulcan:
-        view = vulcan.submit(spec, archive, idempotency_key=idempotency_key)
+        view = vulcan.submit(work, idempotency_key=idempotency_key)
         if not detach:
             return stay(vulcan, view, common)
         if common.json:

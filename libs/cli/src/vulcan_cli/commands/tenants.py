@@ -11,6 +11,7 @@ from vulcan_contracts.tenants import Quotas, Tenant
 app: Final = App(
     name="tenants",
     help="List tenants and set their quotas.",
+    help_format="markdown",
     default_parameter=Parameter(negative=(), show_default=False),
 )
 
