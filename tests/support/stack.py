@@ -82,6 +82,12 @@ class Stack:
         process.kill()
         process.wait()
 
+    @property
+    def supervisor_pid(self) -> int:
+        """The process id of `vulcan up` itself."""
+        assert self._process is not None
+        return self._process.pid
+
     def pid(self, service: str) -> int:
         """The process id of a service: gateway, scheduler, logstore, executor-v8, nats or postgres."""
         pid: int = self._report()["services"][service]

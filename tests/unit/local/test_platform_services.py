@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+from vulcan_chassis.service import EXIT_SETTINGS
 from vulcan_local.probes import HttpProbe
 from vulcan_local.process import launch_command
 from vulcan_local.service import Identity
@@ -48,6 +49,12 @@ async def test_a_service_gets_longer_than_it_takes_itself_and_all_have_a_place_i
     services = [*platform.workers(), platform.gateway("http://127.0.0.1:1")]
     assert all(step.timeout_s > 20 for service in services for step in service.stop)
     assert {service.name for service in services} | {"postgres", "nats"} == set(STOP_ORDER)
+    await probe.close()
+
+
+async def test_wrong_settings_are_not_tried_again() -> None:
+    platform, probe = await built()
+    assert all(EXIT_SETTINGS in service.hopeless_exit_codes for service in platform.workers())
     await probe.close()
 
 

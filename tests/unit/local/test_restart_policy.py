@@ -35,6 +35,12 @@ def test_a_service_that_once_was_ready_is_never_given_up() -> None:
     assert None not in crashes(1.0, *[None] * 50)
 
 
+def test_an_end_that_would_repeat_itself_fails_the_start_at_once_but_never_a_service_that_was_ready() -> None:
+    assert after_crash(POLICY, RestartState(), ready_for_s=None, hopeless=True).delay_s is None
+    once_ready = RestartState(was_ready=True)
+    assert after_crash(POLICY, once_ready, ready_for_s=None, hopeless=True).delay_s is not None
+
+
 def test_restarts_are_counted_over_healthy_times_too() -> None:
     state = RestartState()
     for ready in (30.0, 1.0, 30.0):

@@ -4,7 +4,7 @@ neither root's folders nor the data directory. A mount namespace of its own show
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -48,9 +48,12 @@ def unprivileged_user(data: Path) -> tuple[int, int]:
 
 
 async def choose(
-    folders: Mapping[str, Path], *, owner: tuple[int, int], program: tuple[str, str]
+    folders: Mapping[str, Path], *, owner: tuple[int, int], program: tuple[str, str], above: Collection[Path]
 ) -> tuple[Identity | None, Places]:
     """How to run PostgreSQL and where it then finds `folders`; tried out on `program` (folder name, path in it).
+
+    Without mount namespaces it has to come by the folders' own path. Of these, only our own (`above`) are opened, and
+    only for passing through, and for its group alone.
 
     Raises:
         LocalError: started by root, and neither way works here.
@@ -70,15 +73,18 @@ async def choose(
                 identity=identity,
             )
             if not shown:
+                for folder in above:
+                    os.chown(folder, -1, plain.gid)
+                    os.chmod(folder, 0o710)  # noqa: PTH101, S103 - no more than needed; does not block
                 await _check_reach(folders, plain)
         except CommandError as error:
-            problems.append(error.output.strip() or str(error))
+            problems.append(error.output.strip() or f"uid {owner[0]} may not use {error.argv[-1]}")
             if shown and error.code != launch.NAMESPACE_REFUSED:
                 break
             continue
         return identity, places
     raise LocalError(
-        f"PostgreSQL cannot run as root, and running it as uid {owner[0]} does not work here: {'; '.join(problems)}",
+        f"PostgreSQL cannot run as root, and as uid {owner[0]} it does not work here: {'; '.join(problems)}",
         hint="Start Vulcan as an ordinary user, or give a PostgreSQL with VULCAN_DATABASE_URL, or keep Vulcan and"
         " VULCAN_DATA_DIR in folders that every user may enter, such as /opt/vulcan and /var/lib/vulcan, readable to"
         " all (umask 022).",

@@ -77,14 +77,15 @@ class Keeper:
 
     async def _keep(self) -> None:
         while not self._stop_asked.is_set():
-            ready_for_s, ended = await self._live()
+            ready_for_s, code, ended = await self._live()
             if self._stop_asked.is_set():
                 return
-            restart = after_crash(self._policy, self._state, ready_for_s=ready_for_s)
+            hopeless = code is not None and code in self.service.hopeless_exit_codes
+            restart = after_crash(self._policy, self._state, ready_for_s=ready_for_s, hopeless=hopeless)
             self._state = restart.state
             if restart.delay_s is None:
                 if not self._ready.done():
-                    self._ready.set_exception(self._failed(f"{ended}, {restart.state.crashes} times in a row"))
+                    self._ready.set_exception(self._failed(f"{ended}{_times(restart.state.crashes)}"))
                 return
             self._reporter.note(self.service.name, f"{ended}; starting it again in {restart.delay_s:g} s")
             await self._pause(restart.delay_s)
@@ -95,14 +96,14 @@ class Keeper:
         except TimeoutError:
             return
 
-    async def _live(self) -> tuple[float | None, str]:
-        """One life of the process: for how long it was ready (None: never), and how it ended."""
+    async def _live(self) -> tuple[float | None, int | None, str]:
+        """One life of the process: for how long it was ready (None: never), its exit code, and the end in words."""
         name = self.service.name
         try:
             await self.service.before_start()
             process = await Process.start(self.service, self._printed)
         except (OSError, LocalError) as error:
-            return None, f"cannot start: {error}"
+            return None, None, f"cannot start: {error}"
         self._process = process
         self._reporter.running(name, process.pid)
         if self._stop_asked.is_set():  # asked while it was being started, when there was no process to stop
@@ -115,7 +116,7 @@ class Keeper:
             self._reporter.running(name, None)
         ready_at = ready.result() if ready.done() and not ready.cancelled() else None
         ended = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return None if ready_at is None else time.monotonic() - ready_at, ended
+        return None if ready_at is None else time.monotonic() - ready_at, code, ended
 
     def _printed(self, line: str) -> None:
         self._reporter.output(self.service.name, line, show=self.service.on_console(line))
@@ -133,3 +134,7 @@ class Keeper:
 
     def _failed(self, why: str) -> StartFailedError:
         return StartFailedError(f"{self.service.name} {why}", tail=self._reporter.tail(self.service.name))
+
+
+def _times(crashes: int) -> str:
+    return "" if crashes == 1 else f", {crashes} times in a row"

@@ -35,12 +35,17 @@ class Restart(Struct, frozen=True, kw_only=True):
     delay_s: float | None
 
 
-def after_crash(policy: RestartPolicy, state: RestartState, *, ready_for_s: float | None) -> Restart:
-    """Decide what follows a crash of a service that had been ready for `ready_for_s` (None: never in this life)."""
+def after_crash(
+    policy: RestartPolicy, state: RestartState, *, ready_for_s: float | None, hopeless: bool = False
+) -> Restart:
+    """Decide what follows a crash of a service that had been ready for `ready_for_s` (None: never in this life).
+
+    Hopeless is an end that the same start would repeat, such as one for wrong settings.
+    """
     recovered = ready_for_s is not None and ready_for_s >= policy.healthy_after_s
     crashes = 1 if recovered else state.crashes + 1
     was_ready = state.was_ready or ready_for_s is not None
-    if not was_ready and crashes >= policy.start_attempts:
+    if not was_ready and (hopeless or crashes >= policy.start_attempts):
         return Restart(state=RestartState(crashes=crashes, restarts=state.restarts), delay_s=None)
     delay = min(policy.max_delay_s, policy.initial_delay_s * 2.0 ** min(crashes - 1, _MAX_DOUBLINGS))
     return Restart(state=RestartState(crashes=crashes, restarts=state.restarts + 1, was_ready=was_ready), delay_s=delay)

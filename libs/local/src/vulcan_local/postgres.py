@@ -79,6 +79,7 @@ class EmbeddedPostgres:
     """A PostgreSQL in the data directory. `prepare` before `service`."""
 
     def __init__(self, data: DataDir) -> None:
+        self._root = data.root
         self._folder = data.postgres
         self._data = data.postgres / "data"
         self._conf = data.postgres / "conf"
@@ -122,13 +123,14 @@ class EmbeddedPostgres:
             "socket": self._socket,
             "data": new if fresh else self._data,
         }
+        above = {self._root, self._folder, self._socket.parent}
         server = (_LIB, f"{_BIN}/postgres")
-        self._identity, self._places = await choose(folders, owner=owner, program=server)
+        self._identity, self._places = await choose(folders, owner=owner, program=server, above=above)
         self._write_config()
         if fresh:
             await self._initialise(new)
             folders["data"] = self._data
-            self._identity, self._places = await choose(folders, owner=owner, program=server)
+            self._identity, self._places = await choose(folders, owner=owner, program=server, above=above)
 
     def service(self, *, ready_timeout_s: float, stop_timeout_s: float) -> Service:
         """How to run it."""

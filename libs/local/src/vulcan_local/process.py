@@ -143,6 +143,7 @@ class CommandError(Exception):
     def __init__(self, argv: Sequence[str], code: int | None, output: str) -> None:
         ended = "took too long" if code is None else f"ended with {code}"
         super().__init__(f"{Path(argv[0]).name} {ended}: {output.strip()[-2000:]}")
+        self.argv = list(argv)
         self.code = code
         self.output = output
 

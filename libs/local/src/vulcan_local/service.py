@@ -1,7 +1,7 @@
 """What the supervisor runs: one program, how to tell that it is ready, and how to stop it."""
 
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Probe = Callable[[int], Awaitable[str | None]]
@@ -47,6 +47,8 @@ class Service:
     """Tried in turn; SIGKILL to the whole process group follows by itself."""
     death_signal: signal.Signals = signal.SIGKILL
     """What the process gets if the supervisor dies without stopping it."""
+    hopeless_exit_codes: Collection[int] = ()
+    """Ends that another start would only repeat, as for wrong settings."""
     identity: Identity | None = None
     before_start: Callable[[], Awaitable[None]] = field(default=_nothing)
     """Runs before each start, also after a crash."""
