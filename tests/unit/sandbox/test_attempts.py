@@ -29,11 +29,11 @@ class UnsteadyLog(MemoryWorkloadLog):
         self.lost_acks = 0
         self.load_failures = 0
 
-    async def load(self, tenant: str, workload_id: str) -> Tracked | None:
+    async def load(self, tenant: str, workload_id: str, *, deadline_s: float = 5.0) -> Tracked | None:
         if self.load_failures:
             self.load_failures -= 1
             raise EventStoreUnavailableError("away")
-        return await super().load(tenant, workload_id)
+        return await super().load(tenant, workload_id, deadline_s=deadline_s)
 
     async def execute(
         self,
