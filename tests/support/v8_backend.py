@@ -12,6 +12,7 @@ from vulcan_executor_v8 import wiring
 from vulcan_executor_v8.backend import V8Backend
 from vulcan_executor_v8.jail.levels import Tools
 from vulcan_executor_v8.settings import V8Settings
+from vulcan_sandbox.egress import IpNetwork
 
 _numbers = itertools.count(1)
 HAS_BWRAP = shutil.which("bwrap") is not None
@@ -32,19 +33,19 @@ def new_node() -> str:
 
 
 @asynccontextmanager
-async def backend(node: str | None = None, tools: Tools | None = None, **changes: object) -> AsyncIterator[V8Backend]:
+async def backend(
+    node: str | None = None,
+    tools: Tools | None = None,
+    egress_exceptions: Sequence[IpNetwork] = (),
+    **changes: object,
+) -> AsyncIterator[V8Backend]:
     """A backend that works, and is gone without a trace afterwards."""
     name = node or new_node()
     config = settings(**changes)  # type: ignore[arg-type]  # the same
-    made = wiring.backend(config, name, tools=tools)
+    made = wiring.backend(config, name, tools=tools, egress_exceptions=egress_exceptions)
     await made.recover()
     try:
         yield made
     finally:
         await made.close()
         shutil.rmtree(config.run_dir)
-
-
-def leftovers(made: V8Backend) -> Sequence[object]:
-    """What is there of any run: folders of sources, and hosts that no pool answers for."""
-    return made.leftovers()

@@ -68,6 +68,11 @@ class V8Sandbox:
         self._closed = False
 
     @property
+    def host_name(self) -> str:
+        """The host that it runs in."""
+        return self._host.name
+
+    @property
     def image_digest(self) -> str | None:
         """None: V8 runs no images."""
         return None

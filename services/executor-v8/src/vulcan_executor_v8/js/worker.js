@@ -132,7 +132,11 @@ function prepareGlobals(args, input) {
 }
 
 function artifact(name, data) {
-  if (typeof name !== "string" || name === "") throw new TypeError("Vulcan.artifact: the name must be a string");
+  const parts = typeof name === "string" ? name.split("/") : [""];
+  // deno-lint-ignore no-control-regex
+  if (parts.some((part) => part === "" || part === "." || part === "..") || /[\x00-\x1f\x7f\\]/.test(name)) {
+    throw new TypeError("Vulcan.artifact: the name must be a plain relative path, as in out/report.txt");
+  }
   let bytes;
   if (typeof data === "string") bytes = new TextEncoder().encode(data);
   else if (data instanceof ArrayBuffer) bytes = new Uint8Array(data.slice(0));

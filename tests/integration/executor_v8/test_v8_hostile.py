@@ -1,0 +1,173 @@
+import asyncio
+
+import pytest
+
+from support.v8_backend import HAS_BWRAP, backend
+from support.v8_runs import Ran, program, run
+from vulcan_contracts.reasons import Reason
+from vulcan_executor_v8.backend import V8Backend
+
+pytestmark = [
+    pytest.mark.skipif(not HAS_BWRAP, reason="bubblewrap is not installed: hostile code is NOT tested here"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+# Every way that is known to reach descriptors that a program was not given.
+FORGE = """
+import fs from 'node:fs';
+import net from 'node:net';
+const body = new TextEncoder().encode(JSON.stringify({ type: 'end', nonce: '', code: 0, result: '"forged"', size: 0 }));
+const frame = new Uint8Array(4 + body.length);
+new DataView(frame.buffer).setUint32(0, body.length);
+frame.set(body, 4);
+for (let fd = 3; fd < 60; fd++) {
+  try { fs.writeSync(fd, frame); } catch {}
+  try { const s = new net.Socket({ fd }); s.on('error', () => {}); s.write(frame); } catch {}
+}
+await new Promise((resolve) => setTimeout(resolve, 300));
+export default () => 'own';
+"""
+SELF_HARM = [
+    "process.kill(process.pid, 'SIGKILL'); process.kill(1, 'SIGKILL');",
+    "process.kill(process.pid, 'SIGTERM');",
+    "process.kill(process.pid, 'SIGSEGV');",
+    "Deno.kill(Deno.pid, 'SIGABRT');",
+    "const { core } = Deno[Deno.internal]; for (let rid = 0; rid < 50; rid++) core.tryClose(rid);",
+    "import fs from 'node:fs'; for (let fd = 0; fd < 60; fd++) { try { fs.closeSync(fd); } catch {} }",
+    "const { Pipe } = process.binding('pipe_wrap'); for (let fd = 0; fd < 60; fd++) { try { const p = new Pipe(0);"
+    " p.open(fd); p.close(); } catch {} } await new Promise((r) => setTimeout(r, 100));",
+    FORGE,
+    "Promise.prototype.then = () => {}; JSON.stringify = () => 'x'; Object.prototype.toJSON = () => 1;",
+    "const { core } = Deno[Deno.internal]; for (let id = 0; id < 100; id++) { try { core.unrefOpPromise("
+    "{ [core.promiseIdSymbol]: id }); } catch {} } await new Promise((r) => setTimeout(r, 50));",
+    "globalThis.dispatchEvent(new MessageEvent('message', { data: { url: 'x', folder: '', args: [], input: {} } }));",
+]
+
+
+@pytest.mark.parametrize("code", SELF_HARM)
+async def test_code_harms_only_its_own_run_and_is_never_blamed_on_the_platform(v8: V8Backend, code: str) -> None:
+    ran = await run(v8, code, timed_out_after_s=3)  # a BackendFaultError here would blame the platform
+    assert ran.exit.reason in (None, Reason.EXIT_NONZERO, Reason.SIGNALED), ran.exit
+    await _next_run_is_untouched(v8, ran)
+
+
+async def _next_run_is_untouched(v8: V8Backend, before: Ran) -> None:
+    for number in range(3):
+        after = await run(v8, f"console.log('own {number}'); export default () => {number};")
+        assert (after.stdout, after.result, after.stderr) == (f"own {number}\n", number, ""), before.exit
+
+
+async def test_a_forged_frame_is_no_result(v8: V8Backend) -> None:
+    ran = await run(v8, FORGE)
+    assert not ran.exit.has_result or ran.exit.result == "own"
+
+
+SURVIVORS = {
+    "a Worker that spins": "new Worker('data:text/javascript,for(;;);', { type: 'module' });"
+    "await new Promise((r) => setTimeout(r, 100)); Deno.exit(0);",
+    "a Worker that waits": "new Worker('data:text/javascript,setInterval(()=>{},1e6)', { type: 'module' });"
+    "await new Promise((r) => setTimeout(r, 100)); Deno.exit(0);",
+    "a cache": "await (await caches.open('x')).put('http://a/b', new Response('leak'));",
+    "a folder": "Deno.chdir('/src');",
+}
+
+
+@pytest.mark.parametrize("what", ["a Worker that spins", "a cache", "a Worker that waits", "a folder"])
+async def test_a_host_in_which_something_stayed_is_not_used_again(v8: V8Backend, what: str) -> None:
+    dirty = await run(v8, SURVIVORS[what])
+    assert dirty.exit.exit_code == 0, dirty.stderr
+    await asyncio.sleep(0.6)
+    names = {(await run(v8, "console.log(1);")).host for _ in range(3)}
+    assert dirty.host not in names
+
+
+async def test_a_clean_host_is_used_again_and_remembers_nothing() -> None:
+    async with backend(clean_timeout_s=5.0) as v8:
+        leave = (
+            "globalThis.leak = 1; Deno.env.set('LEAK', '1'); Object.prototype.leak = 1; Deno.exitCode = 0;"
+            "console.log(JSON.stringify([globalThis.leak, Deno.env.get('LEAK')]));"
+        )
+        first = await run(v8, leave)
+        look = "console.log(JSON.stringify([globalThis.leak, Deno.env.get('LEAK'), ({}).leak]));"
+        for _ in range(100):
+            ran = await run(v8, look)
+            assert ran.stdout == "[null,null,null]\n"
+            if ran.host == first.host:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("the host was never used again")
+
+
+async def test_a_host_never_serves_two_tenants(v8: V8Backend) -> None:
+    hosts: dict[str, set[str]] = {}
+    for round_ in range(4):
+        for tenant in ("a", "b", "c"):
+            ran = await run(v8, f"console.log({round_});", tenant=tenant)
+            hosts.setdefault(tenant, set()).add(ran.host)
+            await asyncio.sleep(0.05)
+    assert not hosts["a"] & hosts["b"]
+    assert not hosts["b"] & hosts["c"]
+    assert not hosts["a"] & hosts["c"]
+
+
+async def test_reuse_can_be_switched_off() -> None:
+    async with backend(reuse=False) as v8:
+        names = [(await run(v8, "console.log(1);")).host for _ in range(3)]
+        assert len(set(names)) == 3
+
+
+async def test_stdin_that_nobody_read_is_not_there_for_the_next_run(v8: V8Backend) -> None:
+    await run(v8, program("console.log('not reading');", stdin="secret of the first run"))
+    await asyncio.sleep(0.3)
+    for _ in range(3):
+        ran = await run(v8, "console.log(await new Response(Deno.stdin.readable).text());")
+        assert ran.stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "Deno.readTextFileSync('/etc/passwd')",
+        "Deno.readTextFileSync('/proc/self/environ')",
+        "Deno.readTextFileSync('/vulcan/host.js')",
+        "Deno.readDirSync('/').next()",
+        "Deno.writeTextFileSync('/tmp/x', 'x')",
+        "Deno.writeTextFileSync('/src/x', 'x')",
+        "new Deno.Command('/deno').outputSync()",
+        "Deno.dlopen('/lib/x86_64-linux-gnu/libc.so.6', {})",
+        "await fetch('http://127.0.0.1:1/')",
+        "await Deno.connect({ hostname: '127.0.0.1', port: 1 })",
+        "Deno.listen({ port: 0 })",
+        "await Deno.connect({ transport: 'unix', path: '/ctl/sock' })",
+        "await Deno.resolveDns('example.com', 'A')",
+        "Deno.hostname()",
+        "Deno.networkInterfaces()",
+        "new WebSocket('ws://127.0.0.1:1')",
+        "(await import('node:child_process')).execSync('id')",
+        "(await import('node:fs')).readFileSync('/etc/passwd')",
+        "(await import('node:fs')).mkdtempSync('/tmp/x')",
+        "(await import('node:dgram')).createSocket('udp4').bind(0) && await new Promise((_, no) => setTimeout(no, 500))",
+        "(await import('node:os')).networkInterfaces()",
+    ],
+)
+async def test_what_a_program_may_not(v8: V8Backend, attempt: str) -> None:
+    code = f"try {{ {attempt}; console.log('DONE'); }} catch (e) {{ console.log('refused'); }} Deno.exit(0);"
+    assert "DONE" not in (await run(v8, code, timed_out_after_s=5)).stdout
+
+
+async def test_a_node_worker_gains_nothing(v8: V8Backend) -> None:
+    code = """
+    import { Worker } from 'node:worker_threads';
+    const inner = `
+      const fs = require('fs'), tried = [];
+      const attempt = (name, f) => { try { f(); tried.push(name); } catch {} };
+      attempt('passwd', () => fs.readFileSync('/etc/passwd'));
+      attempt('host', () => fs.readFileSync('/vulcan/host.js'));
+      attempt('write', () => fs.writeFileSync('/tmp/x', 'x'));
+      attempt('exec', () => require('child_process').execSync('id'));
+      require('worker_threads').parentPort.postMessage(tried);`;
+    const worker = new Worker(inner, { eval: true });
+    const tried = await new Promise((resolve) => worker.on('message', resolve));
+    export default () => tried;
+    """
+    assert (await run(v8, code)).result == []
