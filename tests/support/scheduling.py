@@ -6,6 +6,7 @@ from typing import Any
 from vulcan_contracts import commands
 from vulcan_contracts.commands import Command
 from vulcan_contracts.decisions import decide
+from vulcan_contracts.errors import DomainError
 from vulcan_contracts.events import Envelope, Recorded, encode_data, type_name
 from vulcan_contracts.nodes import BackendReport, Capacity, Heartbeat, NodeState
 from vulcan_contracts.outcome import Outcome
@@ -13,6 +14,7 @@ from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Backend, InlineSource, Resources, Spec
 from vulcan_contracts.workload import Workload, evolve
 from vulcan_scheduler.domain.board import Limits
+from vulcan_scheduler.domain.explain import Explainer
 from vulcan_scheduler.domain.now import Now
 from vulcan_scheduler.domain.orders import Chore, Lose, Release
 from vulcan_scheduler.domain.plan import Plan
@@ -123,18 +125,21 @@ class World:
         return release
 
     def carry_out(self, release: Release) -> None:
-        recorded = self.append(
-            release.workload_id,
-            commands.Schedule(
-                isolation=release.isolation,
-                isolation_reason=release.reason,
-                node=release.node,
-                incarnation=release.incarnation,
-            ),
+        """Append the release, or find on the log why not, as the releaser does."""
+        command = commands.Schedule(
+            isolation=release.isolation,
+            isolation_reason=release.reason,
+            node=release.node,
+            incarnation=release.incarnation,
         )
-        assert recorded is not None
-        self.plan.absorb(self.states[release.workload_id], recorded.seq, self.now)
-        self.plan.apply(recorded, self.now)
+        recorded = None
+        try:
+            recorded = self.append(release.workload_id, command)
+        except DomainError:
+            pass
+        self.plan.absorb(self.states[release.workload_id], self.seqs[release.workload_id], self.now)
+        if recorded is not None:
+            self.plan.apply(recorded, self.now)
 
     def release_all(self) -> list[Release]:
         found = []
@@ -184,8 +189,6 @@ class World:
             self.plan.apply(recorded, self.now)
 
     def why(self, workload_id: str, tenant: str = "a") -> str:
-        from vulcan_scheduler.domain.explain import Explainer
-
         answer = Explainer(self.plan).explain(tenant, workload_id, self.now)
         return "" if answer is None else answer.pending_reason
 

@@ -72,10 +72,13 @@ class Plan:
         if envelope.version <= job.version:
             return
         after = step(job, recorded)
-        if job.state is not None and not after.ended:
+        if after.ended:
+            self._close(job, envelope.time.timestamp())
+            return
+        if job.state is not None:
             job.state = evolve(job.state, envelope, recorded.data)
         job.version, job.seq = envelope.version, recorded.seq
-        self._move(job, after, now, ended_at=envelope.time.timestamp())
+        self._move(job, after, now, moved_at=envelope.time.timestamp())
 
     def absorb(self, state: Workload, seq: int, now: Now) -> None:
         """Take over what the log says of a workload, as an append or a load has just shown it. Ends its order."""
@@ -84,11 +87,13 @@ class Plan:
         if job is None:
             return
         if state.version > job.version:
+            if state.ended:
+                self._close(job, now.wall if state.ended_at is None else state.ended_at.timestamp())
+                return
             job.version, job.seq = state.version, seq
             if job.state is not None:
                 job.state = state
-            ended_at = state.ended_at.timestamp() if state.ended_at is not None else now.wall
-            self._move(job, step_to(job, state), now, ended_at=ended_at)
+            self._move(job, step_to(job, state), now, moved_at=now.wall)
         elif job.phase == "waiting" and not job.queued:
             self.board.take_up(job, now)
 
@@ -129,7 +134,7 @@ class Plan:
             after = Step(job)
             if phase != "waiting" and holder[0] is not None and holder[1] is not None:
                 after.holder, after.running = (holder[0], holder[1]), phase == "running"
-            self._move(job, after, now, ended_at=now.wall)
+            self._move(job, after, now, moved_at=now.wall)
         self.seq = seq
 
     # What is to be done.
@@ -139,8 +144,9 @@ class Plan:
         self.board.wake_backoffs(self.jobs, now)
         while self._again:
             release = self._again.popleft()
-            if release.workload_id in self.in_hand:
+            if release.workload_id in self.jobs:
                 return release
+            self.in_hand.discard(release.workload_id)  # it has ended meanwhile
         for pool in self.board.pools.values():
             if not pool.lanes:
                 continue
@@ -217,15 +223,12 @@ class Plan:
         if job.node is not None:
             self.board.displace(job, ended_at)
 
-    def _move(self, job: Job, after: Step, now: Now, *, ended_at: float) -> None:
-        """Bring the job to where the log says it is."""
-        if after.ended:
-            self._close(job, ended_at)
-            return
+    def _move(self, job: Job, after: Step, now: Now, *, moved_at: float) -> None:
+        """Bring a job that has not ended to where the log says it is."""
         job.attempt, job.not_before = after.attempt, after.not_before
         if after.holder is None or after.isolation is None:
             if job.node is not None:
-                self.board.displace(job, ended_at)
+                self.board.displace(job, moved_at)
             if job.queued:
                 self.board.unqueue(job)
             job.phase = "waiting"
@@ -234,7 +237,7 @@ class Plan:
             return
         if (job.node, job.incarnation, job.isolation) != (*after.holder, after.isolation):
             if job.node is not None:
-                self.board.displace(job, ended_at)
+                self.board.displace(job, moved_at)
             if job.queued:
                 self.board.unqueue(job)
             self.board.place(job, self.board.holder(*after.holder, now), after.isolation, now)
