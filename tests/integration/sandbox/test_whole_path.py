@@ -1,18 +1,21 @@
 """Workloads through a real NATS and the fake backend, from submitted to ended."""
 
 import asyncio
+from collections.abc import Callable
 
+import msgspec
 import pytest
 
-from support.executors import TENANT, Node, Platform, contiguous
+from support.executors import QUICK, TENANT, Node, Platform, contiguous
 from support.fake_programs import script
 from vulcan_contracts import subjects
 from vulcan_contracts.nodes import Capacity
 from vulcan_contracts.reasons import Reason
-from vulcan_contracts.spec import Resources, Retry
+from vulcan_contracts.spec import ImageSource, Resources, Retry, Spec
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
-from vulcan_sandbox.fake import FakeBackend
+from vulcan_sandbox.fake import FakeBackend, FakeSandbox
+from vulcan_sandbox.protocol import ProducedArtifact, RunRequest
 
 
 async def test_a_run_completes(bus: Bus) -> None:
@@ -244,3 +247,75 @@ async def _empty(backend: FakeBackend) -> None:
             if not backend.leftovers() and not backend.tasks:
                 return
             await asyncio.sleep(0.01)
+
+
+class _BadArtifacts(FakeBackend):
+    """Its sandboxes raise what they should not when asked for artifacts."""
+
+    async def prepare(self, run: RunRequest, say: Callable[[str], None]) -> FakeSandbox:
+        sandbox = await super().prepare(run, say)
+
+        async def raise_it(patterns: list[str]) -> list[ProducedArtifact]:
+            raise ZeroDivisionError("a bug")
+
+        sandbox.artifacts = raise_it  # type: ignore[method-assign] # a broken backend
+        return sandbox
+
+
+async def test_artifacts_that_cannot_be_listed_are_the_hosts_fault(bus: Bus) -> None:
+    platform = Platform(bus)
+    async with Node.running(bus, _BadArtifacts()) as node:
+        well = await platform.run(script("print x", artifacts=["*"]), node)
+        badly = await platform.run(script("exit 2", artifacts=["*"]), node)
+        states = [await platform.ended(workload_id) for workload_id in (well, badly)]
+    reasons = [state.outcome and state.outcome.reason for state in states]
+    assert reasons == [Reason.BACKEND_ERROR, Reason.EXIT_NONZERO]
+
+
+class _Undying(FakeBackend):
+    """Its sandboxes do not hear a kill; only closing them helps."""
+
+    async def prepare(self, run: RunRequest, say: Callable[[str], None]) -> FakeSandbox:
+        sandbox = await super().prepare(run, say)
+        close, kill = sandbox.close, sandbox.kill
+
+        async def deaf(grace_s: float) -> None:
+            await asyncio.Event().wait()
+
+        async def close_after_all() -> None:
+            sandbox.kill = kill  # type: ignore[method-assign] # a broken backend
+            await close()
+
+        sandbox.kill, sandbox.close = deaf, close_after_all  # type: ignore[method-assign] # the same
+        return sandbox
+
+
+async def test_a_sandbox_that_does_not_die_is_destroyed(bus: Bus) -> None:
+    platform, backend = Platform(bus), _Undying()
+    settings = msgspec.structs.replace(QUICK, kill_slack_s=0.2)
+    async with Node.running(bus, backend, settings=settings) as node:
+        workload_id = await platform.run(script("print on", "hang", timeout_s=0.2, grace_s=0), node)
+        state = await platform.ended(workload_id)
+        await _empty(backend)
+    assert state.outcome is not None
+    assert state.outcome.reason is Reason.TIMED_OUT
+
+
+async def test_preparing_has_a_deadline(bus: Bus) -> None:
+    platform, backend = Platform(bus), FakeBackend()
+    settings = msgspec.structs.replace(QUICK, prepare_timeout_s=0.2)
+    async with Node.running(bus, backend, settings=settings) as node:
+        state = await platform.ended(await platform.run(script("prepare hang"), node))
+        await _empty(backend)
+    assert state.outcome is not None
+    assert state.outcome.reason is Reason.BACKEND_ERROR
+    assert "0.2 s" in state.outcome.message
+
+
+async def test_an_images_digest_is_on_the_log(bus: Bus) -> None:
+    platform = Platform(bus)
+    async with Node.running(bus, FakeBackend(isolation="gvisor")) as node:
+        workload_id = await platform.run(Spec(source=ImageSource(image="alpine")), node)
+        state = await platform.ended(workload_id)
+    assert state.state == "completed"
+    assert state.image_digest == "sha256:" + "0" * 64

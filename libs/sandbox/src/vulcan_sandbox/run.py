@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from vulcan_chassis import logs, tracing
 from vulcan_contracts.outcome import Artifact, Outcome, RunClock, Usage
+from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import ImageSource
 from vulcan_contracts.workload import Workload
 from vulcan_eventstore.errors import BusClosedError, EventStoreError, EventStoreUnavailableError, LogFencedError
@@ -109,7 +110,6 @@ class Run:
             tracing.span("attempt", traceparent=self._workload.traceparent, attributes=attributes),
         ):
             preparing = asyncio.create_task(self._prepare(), name=f"prepare {self._workload.id}")
-            ending: asyncio.Task[bool] | None = None
             try:
                 if not await self._take(preparing):
                     self._host.metrics.dropped("claimed")
@@ -119,18 +119,12 @@ class Run:
                     logs.get().warning("attempt dropped, another has it")
                     self._host.metrics.dropped("running")
                     return
-                ending = asyncio.create_task(self._end(outcome), name=f"end {self._workload.id}")
-                # The end first, for who waits for it; but an event log that is away must not keep a sandbox alive.
-                await asyncio.wait({ending}, timeout=_CLOSE_ANYWAY_S)
-            except asyncio.CancelledError:
-                if ending is not None:
-                    ending.cancel()
-                raise
+                await self._end(outcome, preparing)
             finally:
-                await self._log.abandon()
-                await self._destroy(preparing)
-                if ending is not None:
-                    await ending
+                try:
+                    await self._destroy(preparing)
+                finally:
+                    await self._log.abandon()
 
     async def _prepare(self) -> Sandbox:
         limit_s = self._settings.prepare_timeout_s
@@ -185,7 +179,7 @@ class Run:
                 stored, not_stored = await self._keep_artifacts(preparing.result())
         finally:
             await stop_task(keeping_up, self._settings.close_timeout_s)
-        last_line = await self._close_log()
+        last_line = None if self._interrupts.dropped else await self._close_log()
         if last_line is None or self._interrupts.dropped:
             return None
         return self._outcome(seen, fault or self._interrupts.fault, stored, not_stored, last_line)
@@ -197,7 +191,8 @@ class Run:
 
     async def _keep_artifacts(self, sandbox: Sandbox) -> tuple[list[Artifact], Exception | None]:
         """What the run left behind; if it cannot be kept, why."""
-        if not self._spec.artifacts:
+        cut = self._interrupts.cut
+        if not self._spec.artifacts or (cut is not None and cut.reason is Reason.EXECUTOR_LOST):
             return [], None
         limit_s = self._settings.artifact_timeout_s
         limits = artifacts.ArtifactLimits(max_count=self._settings.max_artifacts, max_mb=self._spec.resources.disk_mb)
@@ -224,7 +219,7 @@ class Run:
                         return stored, None
         except TimeoutError:
             return [], BackendFaultError(f"The artifacts could not be stored within {limit_s:g} s.")
-        except (RunRefusedError, BackendFaultError, EventStoreError) as error:
+        except Exception as error:  # noqa: BLE001 - as in `_live`
             return [], self._told(error)
         return [], None
 
@@ -305,14 +300,24 @@ class Run:
             run_ms=_ms(self._code.ended_at - self._code.started_at),
         )
 
-    async def _end(self, outcome: Outcome) -> bool:
+    async def _end(self, outcome: Outcome, preparing: "asyncio.Task[Sandbox]") -> None:
+        ending = asyncio.create_task(self._append_end(outcome), name=f"end {self._workload.id}")
+        try:
+            # The end first, for who waits for it; but an event log that is away must not keep a sandbox alive.
+            await asyncio.wait({ending}, timeout=_CLOSE_ANYWAY_S)
+            if not ending.done():
+                await self._destroy(preparing)
+            await ending
+        finally:
+            await stop_task(ending, self._settings.close_timeout_s)
+
+    async def _append_end(self, outcome: Outcome) -> None:
         with tracing.span("attempt.end", attributes={"vulcan.reason": outcome.reason or "none"}):
             appended = await self.attempt.end(outcome)
         if appended:
             self._host.metrics.ended(outcome.reason, outcome.clock)
         else:
             self._host.metrics.dropped("running")
-        return appended
 
     async def _destroy(self, preparing: "asyncio.Task[Sandbox]") -> None:
         if not await stop_task(preparing, self._settings.close_timeout_s):
