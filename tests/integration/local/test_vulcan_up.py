@@ -5,12 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from support.nats import NatsServer
+from support.postgres import PostgresServer
 from support.stack import Stack
 
 VULCAN = str(Path(sys.executable).with_name("vulcan"))
@@ -126,6 +130,17 @@ def test_a_given_key_opens_it(tmp_path: Path) -> None:
             [VULCAN, "nodes", "--json"], env=environ(tmp_path), capture_output=True, text=True, timeout=DEADLINE_S
         )
         assert listed.returncode == 0, listed.stderr
+
+
+def test_given_servers_take_the_place_of_the_embedded_ones(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="v", dir="/tmp") as short:
+        Path(short).chmod(0o755)  # PostgreSQL runs as another user if this is root
+        with NatsServer(tmp_path / "nats") as nats, PostgresServer(Path(short)) as postgres:
+            given = {"VULCAN_NATS_URL": nats.url, "VULCAN_DATABASE_URL": postgres.create_database()}
+            with Stack.start(tmp_path / "data", **given) as stack:
+                assert set(stack.pids()) == {"logstore", "scheduler", "executor-v8", "gateway"}
+                answer = httpx.get(f"{stack.url}/v1/workloads", headers={"Authorization": f"Bearer {stack.key}"})
+                assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

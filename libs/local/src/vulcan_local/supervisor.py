@@ -30,7 +30,7 @@ class Supervisor:
         finally:
             for task in waiting:
                 task.cancel()
-            await asyncio.wait(waiting)
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def watch(self) -> None:
         """Never return, unless a keeper itself fails: then raise its error."""

@@ -85,7 +85,7 @@ async def _main(settings: LocalSettings, data: DataDir, console: Console, env: M
         serving.cancel()
         await asyncio.wait({serving})
         if failure is not None:
-            console.say(_told(failure) if isinstance(failure, LocalError) else "something unexpected failed, stopping")
+            console.say("\nthe start has failed, stopping what runs; the reason follows\n")
     finally:
         reaping.cancel()
         stopping.cancel()
@@ -93,9 +93,10 @@ async def _main(settings: LocalSettings, data: DataDir, console: Console, env: M
     if failure is None:
         console.say("all stopped; the data stays")
         return 0
-    if not isinstance(failure, LocalError):
-        raise failure
-    return EXIT_FAILED
+    if isinstance(failure, LocalError):
+        console.say(f"\n{_told(failure)}")
+        return EXIT_FAILED
+    raise failure
 
 
 async def _serve(stack: Stack, settings: LocalSettings, data: DataDir, console: Console, begun: float) -> None:
