@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from support.api_document import check_documented
 from support.nats import NatsServer
 from vulcan_chassis.service import Service, ServiceSettings
 from vulcan_contracts import subjects
@@ -65,7 +66,8 @@ class Gateway:
 
     def client(self, token: str | None, **options: Any) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.url, timeout=30.0, **({"headers": headers} | options))
+        defaults = {"headers": headers, "event_hooks": {"response": [check_documented]}}
+        return httpx.AsyncClient(base_url=self.url, timeout=30.0, **(defaults | options))
 
 
 class World:

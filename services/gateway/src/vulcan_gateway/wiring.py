@@ -132,6 +132,10 @@ async def _cluster(service: Service, bus: Bus, settings: GatewaySettings) -> Clu
 
 async def _hub(service: Service, bus: Bus, settings: GatewaySettings) -> Hub:
     hub = Hub(buffer_limit=settings.limits.reader_buffer_lines)
+    resyncs = Gauge(
+        "vulcan_gateway_live_resyncs", "Times that live readers were sent back to history.", registry=service.registry
+    )
+    resyncs.set_function(lambda: hub.resyncs)
     events = await live_events(bus, hub.hear_event, on_gap=hub.resync)
     service.on_stop(events.close, name="live events")
     lines = await live_logs(bus, lambda stored: hub.hear_lines(stored.seq, stored.batch), on_gap=hub.resync)

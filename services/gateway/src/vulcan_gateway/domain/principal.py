@@ -31,10 +31,10 @@ class Principal(NamedTuple):
         if not self.key.allows(role):
             raise Refusal("forbidden", f"This call needs the role {role}; the key has {self.key.role}.")
 
-    def require_platform_admin(self) -> None:
-        """Refuse unless the caller looks after the platform."""
-        if not self.is_platform_admin:
-            raise Refusal("forbidden", f"This call needs an admin key of the tenant {DEFAULT_TENANT}.")
+    def require_default_tenant(self) -> None:
+        """Refuse all tenants but the one whose keys look after the platform."""
+        if self.tenant != DEFAULT_TENANT:
+            raise Refusal("forbidden", f"This call needs a key of the tenant {DEFAULT_TENANT}.")
 
     def managed_tenant(self, asked: str | None) -> str:
         """The tenant whose keys are meant: one's own, or any for the platform's admin."""

@@ -146,7 +146,7 @@ def _answers(status: int, forms: tuple[Answer, ...]) -> dict[str, Any]:
 
 def _refusals(each: Operation) -> dict[str, Any]:
     codes = dict.fromkeys((*each.refusals, *(() if each.public else _EVERYWHERE)))
-    if each.role not in (None, "reader"):
+    if each.platform or each.role not in (None, "reader"):
         codes["forbidden"] = None
     by_status: dict[int, list[str]] = {}
     for code in codes:

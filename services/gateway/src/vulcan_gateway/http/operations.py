@@ -30,7 +30,7 @@ Answer = type[Struct] | Media | None
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One call. `role` None: any key. `answers`: by status, each with its possible forms. `refusals`: codes beside
+    """One call. `role` None: any key. `platform`: for the default tenant's keys only. `answers`: by status, each with its possible forms. `refusals`: codes beside
     those that every call may answer."""
 
     method: Method
@@ -109,4 +109,4 @@ def _may_call(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRoute
     if declared.role is not None:
         principal.require(declared.role)
     if declared.platform:
-        principal.require_platform_admin()
+        principal.require_default_tenant()

@@ -53,10 +53,11 @@ async def readyz(gateway: Gateway) -> Response[bytes]:
     "/metrics",
     summary="Prometheus metrics",
     tag=TAG,
+    platform=True,
     answers={200: (Media("text/plain", {"type": "string"}, "Prometheus' text format"),)},
 )
 async def metrics(gateway: Gateway) -> Response[bytes]:
-    """What this gateway measures."""
+    """What this gateway measures, of all tenants together."""
     return _respond(ops.metrics(gateway.registry))
 
 
