@@ -81,11 +81,12 @@ async def _main(settings: LocalSettings, data: DataDir, console: Console, env: M
     stopping = asyncio.create_task(asked.wait(), name="asked to stop")
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        failure = serving.exception() if serving.done() and not asked.is_set() else None
+        ended = serving.exception() if serving.done() else None
+        failure = None if asked.is_set() else ended
         serving.cancel()
         await asyncio.wait({serving})
         if failure is not None:
-            console.say("\nthe start has failed, stopping what runs; the reason follows\n")
+            console.say("\nsomething failed; stopping what runs, the reason follows\n")
     finally:
         reaping.cancel()
         stopping.cancel()
