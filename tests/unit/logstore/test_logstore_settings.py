@@ -14,8 +14,13 @@ def test_defaults_need_a_database_only() -> None:
 
 
 def test_a_retention_that_no_rebuild_could_restore_is_refused() -> None:
-    environ = {"VULCAN_DATABASE_URL": "x", "VULCAN_LOG_RETENTION_DAYS": "90"}
+    environ = {"VULCAN_DATABASE_URL": "postgres://x", "VULCAN_LOG_RETENTION_DAYS": "90"}
     with pytest.raises(SettingsError, match="VULCAN_STREAMS_LOG_MAX_AGE_DAYS to 91"):
         load(LogstoreSettings, environ)
     longer = {**environ, "VULCAN_STREAMS_LOG_MAX_AGE_DAYS": "91"}
     assert load(LogstoreSettings, longer).log_retention_days == 90
+
+
+def test_a_url_of_another_database_is_refused() -> None:
+    with pytest.raises(SettingsError, match="it takes a PostgreSQL URL"):
+        load(LogstoreSettings, {"VULCAN_DATABASE_URL": "mysql://user:secret@x"})

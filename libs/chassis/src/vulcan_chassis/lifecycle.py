@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from vulcan_chassis import logs
+from vulcan_chassis.errors import StartError
 
 StopCallback = Callable[[], Awaitable[None]]
 
@@ -91,5 +92,6 @@ class Lifecycle:
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
-        self._log.error("task crashed, stopping", task=task.get_name(), exc_info=error)
+        shown = None if isinstance(error, StartError) else error
+        self._log.error("task crashed, stopping", task=task.get_name(), reason=str(error), exc_info=shown)
         self.crash()

@@ -10,6 +10,13 @@ from vulcan_logstore.db.database import DatabaseSettings
 from vulcan_logstore.domain.retention import longest_days
 
 Seconds = Annotated[float, Meta(gt=0)]
+DatabaseUrl = Annotated[
+    str,
+    Meta(
+        pattern="^postgres(ql)?://",
+        description="a PostgreSQL URL, as in postgresql://user@host:5432/vulcan or postgresql://user@/vulcan?host=/run/pg",
+    ),
+]
 
 
 class ProjectionSettings(Struct, frozen=True, kw_only=True):
@@ -35,7 +42,7 @@ class RebuildSettings(Struct, frozen=True, kw_only=True):
 class LogstoreSettings(Struct, frozen=True, kw_only=True):
     """Everything the logstore reads. `log_retention_days` holds for tenants without a retention of their own."""
 
-    database_url: str
+    database_url: DatabaseUrl
     nats: NatsSettings = NatsSettings()
     streams: StreamSettings = StreamSettings()
     database: DatabaseSettings = DatabaseSettings()

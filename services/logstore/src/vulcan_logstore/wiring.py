@@ -15,7 +15,6 @@ from vulcan_eventstore.errors import EventStoreError
 from vulcan_eventstore.streams import ensure_streams
 from vulcan_logstore.app import Logstore
 from vulcan_logstore.db.database import Database
-from vulcan_logstore.db.errors import DatabaseAwayError
 from vulcan_logstore.db.migrate import migrate
 from vulcan_logstore.db.rebuilds import SHADOW
 from vulcan_logstore.domain.retention import longest_days, retention
@@ -40,7 +39,8 @@ async def wire(service: Service, settings: LogstoreSettings) -> None:
         service.on_stop(tenants.close, name="tenants")
     except EventStoreError as error:
         raise StartError(str(error)) from error
-    database = await _open(settings)
+    open_database = partial(Database.open, settings.database_url, settings.database)
+    database = await open_database()
     service.on_stop(database.close, name="database")
     retention_days = retention(
         tenants.get,
@@ -68,7 +68,7 @@ async def wire(service: Service, settings: LogstoreSettings) -> None:
         ),
         rebuilder=Rebuilder(
             database,
-            open_shadow=partial(_open, settings, schema=SHADOW),
+            open_shadow=partial(open_database, schema=SHADOW),
             projectors=lambda shadow: projectors(shadow, Metrics.unseen()),
             settings=settings.rebuild,
             metrics=metrics,
@@ -82,13 +82,6 @@ async def wire(service: Service, settings: LogstoreSettings) -> None:
         service.health.add(projector.name, partial(getattr, projector, "trouble"))
     service.task(logstore.run(), name="logstore")
     await _serve(service, bus, logstore)
-
-
-async def _open(settings: LogstoreSettings, *, schema: str | None = None) -> Database:
-    try:
-        return await Database.open(settings.database_url, settings.database, schema=schema)
-    except DatabaseAwayError as error:
-        raise StartError(f"VULCAN_DATABASE_URL cannot be used: {error}") from error
 
 
 async def _serve(service: Service, bus: Bus, logstore: Logstore) -> None:

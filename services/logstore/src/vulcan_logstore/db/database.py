@@ -34,7 +34,7 @@ class Database:
         """A pool without a connection yet.
 
         Raises:
-            DatabaseAwayError: the URL cannot be used.
+            StartError: the URL cannot be used.
         """
         session = {
             "application_name": "vulcan-logstore",

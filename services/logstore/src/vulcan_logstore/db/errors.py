@@ -6,6 +6,8 @@ from typing import Final
 
 import asyncpg
 
+from vulcan_chassis.errors import StartError
+
 
 class DatabaseAwayError(Exception):
     """Postgres cannot do this now. The transaction may have been committed or not."""
@@ -51,11 +53,14 @@ def translated() -> Iterator[None]:
         DatabaseAwayError: Postgres cannot do this now.
         SchemaMissingError: the tables are not there.
         RefusedDataError: Postgres cannot hold this data.
+        StartError: the URL is none.
     """
     try:
         yield
     except _REFUSED as error:
         raise RefusedDataError(f"{type(error).__name__}: {error}") from error
+    except asyncpg.ClientConfigurationError as error:
+        raise StartError(f"the database URL cannot be used: {error}") from error
     except _MISSING as error:
         raise SchemaMissingError(str(error)) from error
     except _AWAY as error:
