@@ -306,3 +306,22 @@ def test_help_imports_neither_http_nor_the_stack() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_wide_characters_keep_the_columns(server: HttpServer, vulcan: Vulcan) -> None:
+    keys = [KEY | {"name": "漢字"}, KEY | {"name": "ascii"}]
+    server.on("GET", "/v1/keys", as_json({"items": keys}))
+    header, wide, narrow = vulcan("keys").out.splitlines()
+    column = header.index("CREATED")
+    assert [line[at - 1] + line[at] for line, at in ((narrow, column), (wide, column - 2))] == [
+        " " + narrow[column]
+    ] * 2
+    assert narrow[column:].endswith("s ago")
+
+
+def test_a_stack_that_does_not_start(vulcan: Vulcan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.delenv("VULCAN_API_KEY")
+    result = vulcan("up", "--data-dir", str(tmp_path / "file"), "--json")
+    assert result.code == 1
+    assert json.loads(result.err)["code"] == "cli_error"

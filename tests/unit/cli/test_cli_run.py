@@ -365,3 +365,13 @@ def test_no_color_is_heeded(server: HttpServer, start: Start) -> None:
     said = os.read(main, 10_000).decode()
     os.close(main)
     assert said == "vulcan: isolation v8\r\n"
+
+
+def test_both_streams_in_one_pipe_that_closes(server: HttpServer, start: Start) -> None:
+    endless = Endless(server)
+    process = start("run", "-v", "-e", "for (;;) {}", stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{WORKLOAD} submitted\n"
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert endless.killed.is_set()

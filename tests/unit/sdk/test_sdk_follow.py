@@ -1,15 +1,18 @@
 """Following streams: each item once and in order, whatever breaks."""
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.http_server import Answer, Drop, HttpServer, problem, sse
-from support.views import WORKLOAD, done, event, line
-from vulcan_sdk import ApiError, ConnectError, LineFilter, ProtocolError
+from support.http_server import Answer, Chunks, Drop, HttpServer, as_json, problem, sse
+from support.views import WORKLOAD, document, done, event, line, workload
+from vulcan_sdk import ApiError, AsyncVulcan, ConnectError, LineFilter, ProtocolError, Vulcan
 
 Client = Callable[..., Any]
 
@@ -161,3 +164,51 @@ def test_any_breaking_up_gives_every_line_once(data: st.DataObject, server: Http
     server._scripts.clear()
     server.on("GET", LOGS, serve)
     assert numbers(client) == list(range(1, total + 1))
+
+
+async def _last(items: AsyncIterator[Any]) -> Any:
+    last = None
+    async for item in items:
+        last = item
+    return last
+
+
+async def test_a_follower_can_be_left(server: HttpServer) -> None:
+    """Cancelling or closing it in the middle leaves nothing open, and the client goes on."""
+
+    def hold(_: Any) -> Chunks:
+        def pieces() -> Iterator[bytes]:
+            yield b'event: line\ndata: {"seq": 1, "time": "2026-01-31T12:00:00Z", "stream": "stdout", "text": "a"}\n\n'
+            left.wait(60)
+
+        return Chunks(pieces(), {"content-type": "text/event-stream"})
+
+    left = threading.Event()
+    server.on("GET", LOGS, hold)
+    server.on("GET", f"/v1/workloads/{WORKLOAD}", as_json(document(workload())))
+    async with AsyncVulcan(server.url, "vk_test", environ={}) as vulcan:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_last(vulcan.follow_logs(WORKLOAD)), 0.2)
+        async with aclosing(vulcan.follow_logs(WORKLOAD)) as lines:
+            async for line_ in lines:
+                assert line_.text == "a"
+                break
+        assert (await vulcan.get(WORKLOAD)).state == "completed"
+    left.set()
+
+
+def test_a_blocking_follower_can_be_left(server: HttpServer) -> None:
+    server.on("GET", LOGS, sse(line(1), line(2), done(2)))
+    server.on("GET", f"/v1/workloads/{WORKLOAD}", as_json(document(workload())))
+    with Vulcan(server.url, "vk_test", environ={}) as vulcan:
+        for line_ in vulcan.follow_logs(WORKLOAD):
+            assert line_.seq == 1
+            break
+        assert vulcan.get(WORKLOAD).state == "completed"
+
+
+async def test_many_at_once(server: HttpServer) -> None:
+    server.on("GET", f"/v1/workloads/{WORKLOAD}", as_json(document(workload())))
+    async with AsyncVulcan(server.url, "vk_test", environ={}) as vulcan:
+        found = await asyncio.gather(*(vulcan.get(WORKLOAD) for _ in range(50)))
+    assert {view.state for view in found} == {"completed"}

@@ -39,11 +39,28 @@ def run(argv: list[str]) -> int:
 
         print(f"vulcan {version('vulcan-cli')}")
         return 0
+    from vulcan_cli import exits
+    from vulcan_cli.errors import Terminated
+
+    try:
+        code = _dispatch(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return exits.BROKEN_PIPE
+    except Terminated:
+        return exits.TERMINATED
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from vulcan_cli import exits
     from vulcan_cli.app import app
-    from vulcan_cli.errors import Terminated, UsageError, report
+    from vulcan_cli.errors import UsageError, report
     from vulcan_sdk.errors import VulcanError
 
     words = argv[: argv.index("--")] if "--" in argv else argv
@@ -51,7 +68,6 @@ def run(argv: list[str]) -> int:
     shielded = [STDIN_WORD if word == "-" else word for word in words] + argv[len(words) :]
     try:
         code = app(shielded)
-        sys.stdout.flush()
     except CycloptsError as error:
         report(UsageError(str(error), hint="See `vulcan --help` and `vulcan COMMAND --help`."), as_json=as_json)
         return exits.USAGE
@@ -61,20 +77,14 @@ def run(argv: list[str]) -> int:
     except VulcanError as error:
         report(error, as_json=as_json)
         return exits.FAILURE
-    except BrokenPipeError:
-        _drop_stdout()
-        return exits.BROKEN_PIPE
-    except Terminated:
-        return exits.TERMINATED
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
     return code if isinstance(code, int) else exits.OK
 
 
-def _drop_stdout() -> None:
+def _drop_output() -> None:
     """Nobody reads on: keep the interpreter from writing the rest at exit and failing over it."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(devnull, stream.fileno())
     os.close(devnull)
 
 

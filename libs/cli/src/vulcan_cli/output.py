@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -52,24 +53,37 @@ def note(text: str) -> None:
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Aligned columns with two spaces between; never wrapped or cut when piped, so that tools can read them."""
     cells = [[plain(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
-    widths = [max(len(line[column]) for line in [list(headers), *cells]) for column in range(len(headers))]
+    widths = [max(_width(line[column]) for line in [list(headers), *cells]) for column in range(len(headers))]
     lines = [_line(headers, widths, header=True), *(_line(row, widths, header=False) for row in cells)]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
 
 def _line(cells: Sequence[str], widths: list[int], *, header: bool) -> str:
-    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
     room = os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
     if room and sum(widths) + 2 * (len(widths) - 1) > room:
         last = max(8, room - sum(widths[:-1]) - 2 * (len(widths) - 1))
-        padded[-1] = cells[-1] if len(cells[-1]) <= last else cells[-1][: last - 1] + "…"
+        padded[-1] = cells[-1] if _width(cells[-1]) <= last else _cut(cells[-1], last - 1) + "…"
     if header:
         return paint("  ".join(padded).rstrip(), BOLD, sys.stdout)
     return "  ".join(
         paint(text, _COLOURS[cell], sys.stdout) if cell in _COLOURS else text
         for cell, text in zip(cells, padded, strict=True)
     ).rstrip()
+
+
+def _width(text: str) -> int:
+    """The columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _cut(text: str, width: int) -> str:
+    while _width(text) > width:
+        text = text[:-1]
+    return text
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:

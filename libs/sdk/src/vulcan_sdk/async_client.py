@@ -1,6 +1,6 @@
 """The client for asyncio: the same calls as `client.Vulcan`."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -108,7 +108,7 @@ class AsyncVulcan:
 
     def iter_workloads(
         self, where: WorkloadFilter = ALL_WORKLOADS, *, page: int | None = None
-    ) -> AsyncIterator[WorkloadSummary]:
+    ) -> AsyncGenerator[WorkloadSummary, None]:
         """Every workload, newest first, `page` of them per request."""
         return self._transport.stream(self._session.workloads(where, page=page))
 
@@ -134,13 +134,13 @@ class AsyncVulcan:
 
     def iter_logs(
         self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0, tail: int | None = None
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncGenerator[LogLine, None]:
         """Every log line that there is now, page after page; `tail`: of the last so many lines."""
         return self._transport.stream(self._session.log_pages(workload_id, where, after=after, tail=tail))
 
     def follow_logs(
         self, workload_id: str, where: LineFilter = ALL_LINES, *, after: int = 0, tail: int | None = None
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncGenerator[LogLine, None]:
         """Log lines as they come, each once, to the workload's end; those there are (or the last `tail`) first."""
         return self._transport.stream(self._session.follow_logs(workload_id, where, after=after, tail=tail))
 
@@ -148,11 +148,13 @@ class AsyncVulcan:
         """The history of a workload."""
         return await self._call(api.events(workload_id, after=after))
 
-    def follow_events(self, workload_id: str, *, after: int | None = None) -> AsyncIterator[EventView]:
+    def follow_events(self, workload_id: str, *, after: int | None = None) -> AsyncGenerator[EventView, None]:
         """The events of a workload, past and to come, until it has ended."""
         return self._transport.stream(self._session.follow_events(workload_id, after=after))
 
-    def follow_all_events(self, *, after: int | None = None, types: Sequence[str] = ()) -> AsyncIterator[EventView]:
+    def follow_all_events(
+        self, *, after: int | None = None, types: Sequence[str] = ()
+    ) -> AsyncGenerator[EventView, None]:
         """The events of all the tenant's workloads as they happen, for ever; those after `after` first."""
         return self._transport.stream(self._session.follow_all_events(after=after, types=types))
 
@@ -160,7 +162,7 @@ class AsyncVulcan:
         """The files that a workload left."""
         return (await self._call(api.artifacts(workload_id))).items
 
-    def download(self, workload_id: str, name: str) -> AsyncIterator[bytes]:
+    def download(self, workload_id: str, name: str) -> AsyncGenerator[bytes, None]:
         """The bytes of one artifact, as they come."""
         return self._transport.stream(self._session.download(api.artifact(workload_id, name)))
 

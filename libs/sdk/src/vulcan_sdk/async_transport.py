@@ -1,7 +1,7 @@
 """Carries out the steps of a flow with httpx, on asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -36,7 +36,7 @@ class AsyncTransport:
                     return value
                 result = await steps.perform(step)
 
-    async def stream(self, flow: Flow[None]) -> AsyncIterator[Any]:
+    async def stream(self, flow: Flow[None]) -> AsyncGenerator[Any, None]:
         """Carry out the flow as its items are asked for."""
         async with _Steps(self._client) as steps:
             result: Any = None
