@@ -8,6 +8,7 @@ import pytest
 
 from support.executors import QUICK, TENANT, Node, Platform, contiguous
 from support.fake_programs import script
+from vulcan_chassis import tracing
 from vulcan_contracts import subjects
 from vulcan_contracts.nodes import Capacity
 from vulcan_contracts.reasons import Reason
@@ -210,7 +211,11 @@ async def test_no_more_than_there_is_room_for(bus: Bus) -> None:
         for workload_id in ids:
             assert (await platform.ended(workload_id)).state == "completed"
         watching.cancel()
-        assert node.executor.heartbeat().used == Capacity(cpus=0, memory_mb=0, slots=0)
+        async with asyncio.timeout(10):
+            while True:
+                if node.executor.heartbeat().used == Capacity(cpus=0, memory_mb=0, slots=0):
+                    break
+                await asyncio.sleep(0.01)
     assert max(seen) == 2
 
 
@@ -319,3 +324,18 @@ async def test_an_images_digest_is_on_the_log(bus: Bus) -> None:
         state = await platform.ended(workload_id)
     assert state.state == "completed"
     assert state.image_digest == "sha256:" + "0" * 64
+
+
+async def test_one_trace_through_all_of_it(bus: Bus) -> None:
+    platform = Platform(bus)
+    async with Node.running(bus, FakeBackend()) as node:
+        with tracing.span("submit"):
+            workload_id = await platform.submit(script("print hi"))
+            trace_id = tracing.current_trace_id()
+        await platform.give(workload_id, node.me)
+        await platform.ended(workload_id)
+    events = {event.envelope.type: event.envelope for event in await platform.log.history(TENANT, workload_id)}
+    assert trace_id is not None
+    assert tracing.trace_id(events["started"].traceparent) == trace_id
+    assert tracing.trace_id(events["completed"].traceparent) == trace_id
+    assert events["started"].actor == "executor:node-1"
