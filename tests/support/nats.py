@@ -42,7 +42,7 @@ def free_port() -> int:
 class NatsServer:
     """One nats-server process. `kill` is SIGKILL; after it `start` comes back on the same port and store."""
 
-    def __init__(self, folder: Path, *, max_payload: int = 1024 * 1024) -> None:
+    def __init__(self, folder: Path, *, max_payload: int = 1024 * 1024, more_config: str = "") -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
@@ -55,6 +55,7 @@ class NatsServer:
             f"max_payload: {max_payload}\n"
             f'log_file: "{self._log}"\n'
             f'jetstream {{ store_dir: "{folder / "store"}", sync_interval: always, max_mem: 256MB, max_file: 4GB }}\n'
+            f"{more_config}\n"
         )
 
     @property

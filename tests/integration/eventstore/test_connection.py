@@ -35,12 +35,6 @@ async def test_waits_for_a_server_that_is_still_starting(tmp_path: Path) -> None
         server.stop()
 
 
-async def test_a_missing_credentials_file_is_said(nats_server: NatsServer) -> None:
-    settings = msgspec.structs.replace(nats_server.settings, credentials_file="/nowhere/user.creds")
-    async with await Bus.connect(settings, name="test") as bus:
-        assert bus.connected  # this server asks for none
-
-
 async def test_a_server_that_takes_too_little_is_refused(tmp_path: Path) -> None:
     with NatsServer(tmp_path, max_payload=65536) as server, pytest.raises(IncompatibleServerError, match="max_payload"):
         await Bus.connect(server.settings, name="test")

@@ -114,7 +114,7 @@ class Bus:
         except (TimeoutError, OSError, nats.errors.Error) as failure:
             cause = bus._last_error or failure
             await bus.close()
-            message = f"cannot connect to NATS at {_without_secrets(settings.url)}: {cause!r}"
+            message = f"cannot connect to NATS at {_without_secrets(settings.url)}: {str(cause) or repr(cause)}"
             raise EventStoreUnavailableError(message) from failure
         except BaseException:
             await bus.close()
