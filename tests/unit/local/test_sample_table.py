@@ -55,5 +55,5 @@ def test_it_shows_results_times_and_reasons() -> None:
     assert "failed" in rows["typescript"]
     assert "no room" in rows["typescript"]
     assert "refused by quota" in rows["python"]
-    assert "no node offers it. Start an executor for it" in rows[""]
+    assert "microvm is not available here: no node offers it. Start an executor for it." in shown
     assert "\x1b" not in shown

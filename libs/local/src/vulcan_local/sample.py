@@ -73,19 +73,21 @@ async def _try(vulcan: AsyncVulcan, backend: Backend, runtime: Runtime, code: st
 
 def render(report: SampleReport, *, colours: bool, width: int) -> str:
     """The report as text for a terminal."""
-    table = Table(title="a sample on every backend", title_justify="left", title_style="bold")
-    for name in ("backend", "runtime", "result", "output"):
-        table.add_column(name, overflow="fold")
+    table = Table(title="a sample on every backend, times in ms", title_justify="left", title_style="bold")
+    for name in ("backend", "runtime", "result"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("output", overflow="fold")
     for name in ("queued", "start", "run", "total"):
-        table.add_column(f"{name} ms", justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for run in report.runs:
         table.add_row(*_row(run), style=None if run.worked else "red")
-    for backend in report.unavailable:
-        why = ". ".join(text.rstrip(".") for text in (backend.unavailable_reason, backend.hint) if text)
-        table.add_row(backend.isolation, "", "not here", why, "", "", "", "", style="dim")
     console = RichConsole(force_terminal=colours, no_color=not colours, width=width, highlight=False)
     with console.capture() as captured:
-        console.print(table)
+        if report.runs:
+            console.print(table)
+        for backend in report.unavailable:
+            why = ". ".join(text.rstrip(".") for text in (backend.unavailable_reason, backend.hint) if text)
+            console.print(f"{backend.isolation} is not available here: {why}.", style="dim", markup=False)
     return captured.get().rstrip("\n")
 
 
