@@ -55,7 +55,10 @@ async def test_an_allowed_destination_is_reached_by_every_door() -> None:
         target = f"127.0.0.1:{port}"
         ran = await run(v8, program(FETCH, args=[target], network=allowing("127.0.0.1")))
         assert ran.stdout == "200 GET /path?q=1 HTTP/1.1|\n", ran.stderr
-        post = "const r = await fetch(`http://${Deno.args[0]}/`, { method: 'POST', body: 'x✓' }); console.log(await r.text());"
+        post = (
+            "const r = await fetch(`http://${Deno.args[0]}/`, { method: 'POST', body: 'x✓' });"
+            "console.log(await r.text());"
+        )
         ran = await run(v8, program(post, args=[target], network=Network(egress="all")))
         assert ran.stdout == "POST / HTTP/1.1|x✓\n", ran.stderr
         node = (
@@ -82,7 +85,7 @@ async def test_a_name_is_checked_and_then_its_address() -> None:
         ("169.254.169.254", Network(egress="all"), "link-local or a metadata service"),
         ("10.1.2.3", Network(egress="all"), "private network"),
         ("127.0.0.2", Network(egress="all"), "the machine that runs the workload"),
-        ("0.0.0.0", Network(egress="all"), "the machine that runs the workload"),
+        ("0.0.0.0", Network(egress="all"), "the machine that runs the workload"),  # noqa: S104
         ("[::1]", Network(egress="all"), "the machine that runs the workload"),
         ("[::ffff:127.0.0.2]", allowing("0.0.0.0/0", "::/0"), "the machine that runs the workload"),
     ],
@@ -127,7 +130,8 @@ async def test_a_tunnel_carries_bytes_both_ways() -> None:
             "const send = (t) => c.write(new TextEncoder().encode(t)); const b = new Uint8Array(1000);"
             "const receive = async () => new TextDecoder().decode(b.slice(0, await c.read(b)));"
             f"await send('CONNECT 127.0.0.1:{port} HTTP/1.1\\r\\n\\r\\n'); const head = await receive();"
-            "await send('ping'); const back = await receive(); c.close(); export default () => [head.split('\\r\\n')[0], back];"
+            "await send('ping'); const back = await receive(); c.close();"
+            "export default () => [head.split('\\r\\n')[0], back];"
         )
         ran = await run(v8, program(code, network=Network(egress="all")))
         assert ran.result == ["HTTP/1.1 200 Connection established", "ping"]

@@ -34,12 +34,16 @@ SELF_HARM = [
     "Deno.kill(Deno.pid, 'SIGABRT');",
     "const { core } = Deno[Deno.internal]; for (let rid = 0; rid < 50; rid++) core.tryClose(rid);",
     "import fs from 'node:fs'; for (let fd = 0; fd < 60; fd++) { try { fs.closeSync(fd); } catch {} }",
-    "const { Pipe } = process.binding('pipe_wrap'); for (let fd = 0; fd < 60; fd++) { try { const p = new Pipe(0);"
-    " p.open(fd); p.close(); } catch {} } await new Promise((r) => setTimeout(r, 100));",
+    (
+        "const { Pipe } = process.binding('pipe_wrap'); for (let fd = 0; fd < 60; fd++) { try { const p = new Pipe(0);"
+        " p.open(fd); p.close(); } catch {} } await new Promise((r) => setTimeout(r, 100));"
+    ),
     FORGE,
     "Promise.prototype.then = () => {}; JSON.stringify = () => 'x'; Object.prototype.toJSON = () => 1;",
-    "const { core } = Deno[Deno.internal]; for (let id = 0; id < 100; id++) { try { core.unrefOpPromise("
-    "{ [core.promiseIdSymbol]: id }); } catch {} } await new Promise((r) => setTimeout(r, 50));",
+    (
+        "const { core } = Deno[Deno.internal]; for (let id = 0; id < 100; id++) { try { core.unrefOpPromise("
+        "{ [core.promiseIdSymbol]: id }); } catch {} } await new Promise((r) => setTimeout(r, 50));"
+    ),
     "globalThis.dispatchEvent(new MessageEvent('message', { data: { url: 'x', folder: '', args: [], input: {} } }));",
 ]
 
@@ -146,7 +150,7 @@ async def test_stdin_that_nobody_read_is_not_there_for_the_next_run(v8: V8Backen
         "(await import('node:child_process')).execSync('id')",
         "(await import('node:fs')).readFileSync('/etc/passwd')",
         "(await import('node:fs')).mkdtempSync('/tmp/x')",
-        "(await import('node:dgram')).createSocket('udp4').bind(0) && await new Promise((_, no) => setTimeout(no, 500))",
+        "(await import('node:dgram')).createSocket('udp4').bind(0) && await new Promise((_, no) => setTimeout(no, 9))",
         "(await import('node:os')).networkInterfaces()",
     ],
 )

@@ -48,9 +48,11 @@ async def test_input_wins_over_stdin_which_is_still_there(v8: V8Backend) -> None
     [
         "console.log(await new Response(Deno.stdin.readable).text());",
         "import fs from 'node:fs'; console.log(fs.readFileSync(0, 'utf8'));",
-        "let all = ''; process.stdin.setEncoding('utf8'); process.stdin.on('data', (part) => { all += part; });"
-        " process.stdin.on('end', () => console.log(all));",
-        "const b = new Uint8Array(1000); const n = Deno.stdin.readSync(b); console.log(new TextDecoder().decode(b.slice(0, n)));",
+        (
+            "let all = ''; process.stdin.setEncoding('utf8'); process.stdin.on('data', (part) => { all += part; });"
+            " process.stdin.on('end', () => console.log(all));"
+        ),
+        "const b = new Uint8Array(99); console.log(new TextDecoder().decode(b.slice(0, Deno.stdin.readSync(b))));",
     ],
 )
 async def test_stdin_by_every_door(v8: V8Backend, code: str) -> None:
@@ -107,8 +109,11 @@ async def test_exit_codes(v8: V8Backend, code: str, exit_code: int) -> None:
         ("setImmediate(() => console.log('immediate'));", "immediate"),
         ("import('./other.ts');", "other"),
         (
-            "const { port1, port2 } = new MessageChannel(); port1.onmessage = (e) => { console.log(e.data); port1.close(); };"
-            " port2.postMessage('port');",
+            (
+                "const { port1, port2 } = new MessageChannel(); "
+                "port1.onmessage = (e) => { console.log(e.data); port1.close(); };"
+                " port2.postMessage('port');"
+            ),
             "port",
         ),
         ("process.on('exit', (code) => console.log('exit', code));", "exit 0"),
@@ -160,9 +165,11 @@ async def test_uncaught_errors_end_with_1_and_a_clean_stack(v8: V8Backend, code:
 @pytest.mark.parametrize(
     "code",
     [
-        "addEventListener('unhandledrejection', (e) => { e.preventDefault(); console.log('mine'); }); Promise.reject(1);",
-        "addEventListener('error', (e) => { e.preventDefault(); console.log('mine'); });"
-        " setTimeout(() => { throw 1; }, 1);",
+        "addEventListener('unhandledrejection', (e) => { e.preventDefault(); console.log('mine'); }); Promise.reject(1)",
+        (
+            "addEventListener('error', (e) => { e.preventDefault(); console.log('mine'); });"
+            " setTimeout(() => { throw 1; }, 1);"
+        ),
         "process.on('uncaughtException', () => console.log('mine')); setTimeout(() => { throw new Error('x'); }, 1);",
         "process.on('unhandledRejection', () => console.log('mine')); Promise.reject(new Error('x'));",
     ],

@@ -52,7 +52,8 @@ async def test_waiting_costs_no_cpu_time(v8: V8Backend) -> None:
 @pytest.mark.skipif("pids" not in HELD, reason="no pids control group here: the thread limit is NOT tested")
 async def test_threads(v8: V8Backend) -> None:
     code = (
-        "for (let i = 0; i < 200; i++) new Worker('data:text/javascript,setInterval(() => {}, 1000)', { type: 'module' });"
+        "for (let i = 0; i < 200; i++)"
+        " new Worker('data:text/javascript,setInterval(() => {}, 1000)', { type: 'module' });"
         "await new Promise((r) => setTimeout(r, 20_000));"
     )
     ran = await run(v8, limited(program(code), pids=4, memory_mb=512))
