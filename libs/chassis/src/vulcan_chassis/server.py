@@ -13,6 +13,7 @@ import uvicorn
 from msgspec import Meta
 
 from vulcan_chassis.errors import StartError
+from vulcan_chassis.http_protocol import BoundedHttpProtocol
 
 BACKLOG: Final = 2048
 
@@ -71,7 +72,7 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedHttpProtocol,
                 loop="none",
                 ws="none",
                 lifespan="auto",
