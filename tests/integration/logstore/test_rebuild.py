@@ -15,6 +15,7 @@ from vulcan_eventstore import broadcast, jetstream
 from vulcan_eventstore.buckets import Bucket
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.streams import StreamSettings, ensure_streams
+from vulcan_logstore.settings import ProjectionSettings
 
 
 async def ask(bus: Bus, rebuild_id: str) -> RebuildStatus:
@@ -168,6 +169,33 @@ async def test_a_killed_rebuild_is_taken_up_again(
     await logstores.start(url)
     assert (await finished(bus, "rq_1")).state == "done"
     assert await content(url) == before
+
+
+async def test_postgres_may_die_under_a_rebuild(
+    logstores: Logstores, world: World, own_postgres: PostgresServer, bus: Bus
+) -> None:
+    url = own_postgres.create_database()
+    service = await logstores.start(url, projection=ProjectionSettings(max_events=1, max_lines=1, retry_first_s=0.02))
+    for _ in range(25):
+        await world.run(lines=20)
+    await caught_up(url, bus)
+    before = await content(url)
+    for rebuild_id in ("rq_1", "rq_2"):
+        await ask(bus, rebuild_id)
+
+        async def begun(rebuild_id: str = rebuild_id) -> bool:
+            found = (await status(bus, rebuild_id)).status
+            return found is not None and (found.events_seq > 0 or found.state == "done")
+
+        await eventually(begun)
+        await asyncio.to_thread(own_postgres.restart)
+        assert (await finished(bus, rebuild_id)).state == "done"
+        assert await content(url) == before
+
+    async def well() -> bool:
+        return service.health.failures() == {}
+
+    await eventually(well)
 
 
 async def _answers(bus: Bus) -> bool:

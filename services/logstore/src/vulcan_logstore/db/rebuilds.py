@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+import asyncpg
+
 from vulcan_contracts.projections import RebuildStatus
 from vulcan_logstore.db.database import Connection, Database
 from vulcan_logstore.db.errors import DatabaseAwayError
@@ -60,6 +62,20 @@ async def claimed(database: Database) -> AsyncIterator["Connection | None"]:
     async with database.connection() as connection:
         mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
         yield connection if mine else None
+
+
+def check(claim: Connection) -> None:
+    """Make sure that the right to rebuild is still held.
+
+    Raises:
+        DatabaseAwayError: its connection was lost; another logstore may have taken over.
+    """
+    try:
+        lost = claim.is_closed()
+    except asyncpg.InterfaceError:  # a pool takes a lost connection back by itself
+        lost = True
+    if lost:
+        raise DatabaseAwayError("the connection that held the right to rebuild was lost")
 
 
 async def begin(database: Database, rebuild_id: str, *, events_target: int, logs_target: int) -> None:

@@ -124,8 +124,7 @@ class Rebuilder:
             await self._tick(claim, rebuild_id, projectors)
 
     async def _tick(self, claim: Connection, rebuild_id: str, projectors: Projectors) -> None:
-        if claim.is_closed():
-            raise DatabaseAwayError("the connection that held the right to rebuild was lost")
+        rebuilds.check(claim)
         await rebuilds.progress(self._database, rebuild_id, {each.name: each.position for each in projectors})
         await asyncio.sleep(self._settings.progress_interval_s)
 
