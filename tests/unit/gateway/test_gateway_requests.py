@@ -203,3 +203,16 @@ def test_media_types() -> None:
 def test_a_far_future_cursor() -> None:
     late = ListCursor(datetime(9999, 12, 31, tzinfo=UTC) - timedelta(days=1), new_workload_id())
     assert decode_list_cursor(encode_list_cursor(late)) == late
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env": {"A\n": "1"}},
+        {"labels": {"a\n": "1"}},
+        {"labels": {"a": "1\n"}},
+        {"source": {"type": "archive", "entrypoint": "a.js", "sha256": "0" * 64 + "\n"}},
+    ],
+)
+def test_a_line_end_behind_a_name_is_refused(changes: dict[str, Any]) -> None:
+    assert refusal(bodies.decode, msgspec.json.encode(INLINE | changes), Spec, code="invalid_spec").status == 422

@@ -18,11 +18,12 @@ Backend = Literal["v8", "gvisor", "microvm"]
 
 Runtime = Literal["javascript", "typescript", "python", "node", "go", "shell"]
 
-EnvName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+# `$(?!\n)`: Python's `$` alone would let a line end through at the very end.
+EnvName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$(?!\n)")]
 EnvValue = Annotated[str, Meta(max_length=32_768, pattern=r"^[^\x00]*$")]
 Argument = Annotated[str, Meta(max_length=32_768, pattern=r"^[^\x00]*$")]
-LabelName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?$")]
-LabelValue = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+LabelName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?$(?!\n)")]
+LabelValue = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 RelativePath = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
@@ -43,7 +44,7 @@ class ArchiveSource(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     """A tar.gz or zip, uploaded beside the spec. The gateway fills in `sha256`, `size_bytes` and `format`."""
 
     entrypoint: RelativePath
-    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)")] = ""
     size_bytes: Annotated[int, Meta(ge=0)] = 0
     format: Literal["", "tar.gz", "zip"] = ""
 

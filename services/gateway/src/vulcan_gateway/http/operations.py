@@ -30,8 +30,11 @@ Answer = type[Struct] | Media | None
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One call. `role` None: any key. `platform`: for the default tenant's keys only. `answers`: by status, each with its possible forms. `refusals`: codes beside
-    those that every call may answer."""
+    """One call.
+
+    role: None means any key. platform: for keys of the default tenant only. answers: by status, each with its possible
+    forms. refusals: codes beside those that every call may answer.
+    """
 
     method: Method
     path: str
