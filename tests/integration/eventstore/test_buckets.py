@@ -12,6 +12,7 @@ from vulcan_eventstore import jetstream
 from vulcan_eventstore.buckets import Bucket, Entry
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import EventStoreError, KeyExistsError, RevisionConflictError
+from vulcan_eventstore.streams import StreamSettings, ensure_streams
 
 
 @pytest.fixture
@@ -110,8 +111,6 @@ async def test_a_mirror_outlives_the_server(nats_server: NatsServer, bucket: Buc
 
 
 async def test_a_mirror_starts_over_with_a_new_bucket(bus: Bus, bucket: Bucket[Tenant]) -> None:
-    from vulcan_eventstore.streams import StreamSettings, ensure_streams
-
     for key in "abc":
         await bucket.put(key, Tenant(id=key))
     changes: list[tuple[str, Tenant | None]] = []

@@ -1,7 +1,6 @@
 """The connection: says clearly what is wrong, comes back by itself, and lets nobody wait in vain."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import msgspec
@@ -63,11 +62,10 @@ async def test_a_request_under_way_fails_when_the_connection_breaks(nats_server:
     await bus.subscribe("silence", silent)
     asking = asyncio.create_task(bus.request("silence", b"", timeout_s=60.0))
     await asyncio.sleep(0.05)
-    began = time.monotonic()
     await asyncio.to_thread(nats_server.kill)
-    with pytest.raises(EventStoreUnavailableError):
-        await asking
-    assert time.monotonic() - began < 10.0
+    async with asyncio.timeout(10.0):
+        with pytest.raises(EventStoreUnavailableError):
+            await asking
     with pytest.raises(EventStoreUnavailableError, match="away"):
         await bus.publish("x", b"")
     await asyncio.to_thread(nats_server.start)
