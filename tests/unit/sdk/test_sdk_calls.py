@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.http_server import Answer, Chunks, Drop, HttpServer, as_json, problem, sse
+from support.http_server import Answer, Chunks, Drop, HttpServer, Reply, as_json, problem, sse
 from support.views import WORKLOAD, document, event, workload
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import InlineSource, Spec
@@ -19,12 +19,14 @@ from vulcan_sdk import (
     FolderArchive,
     ProtocolError,
     RetryPolicy,
+    Vulcan,
     WorkloadFilter,
     from_path,
 )
 
 Client = Callable[..., Any]
 
+QUICK = RetryPolicy(max_attempts=4, first_delay_s=0.001, max_delay_s=0.01)
 ONE = f"/v1/workloads/{WORKLOAD}"
 SPEC = Spec(source=InlineSource(code="1"), runtime="typescript")
 
@@ -124,6 +126,24 @@ def test_attempts_are_bounded(server: HttpServer, client: Client) -> None:
     with pytest.raises(ApiError):
         client("get", WORKLOAD)
     assert len(server.asked) == 4
+
+
+def test_a_server_that_was_there_is_waited_for(server: HttpServer) -> None:
+    away: list[Reply] = [Drop(), problem(503, "event_log_unavailable")] * 4
+    server.on("GET", ONE, as_json(document(workload())), *away, as_json(document(workload())))
+    with Vulcan(server.url, "vk_test", retries=QUICK, environ={}) as vulcan:
+        vulcan.get(WORKLOAD)
+        vulcan.get(WORKLOAD)
+    assert len(server.asked) == 10
+
+
+def test_a_quota_is_not_waited_for_longer_than_the_attempts(server: HttpServer) -> None:
+    server.on("GET", ONE, as_json(document(workload())), problem(429, "quota_exceeded"))
+    with Vulcan(server.url, "vk_test", retries=QUICK, environ={}) as vulcan:
+        vulcan.get(WORKLOAD)
+        with pytest.raises(ApiError):
+            vulcan.get(WORKLOAD)
+    assert len(server.asked) == 1 + QUICK.max_attempts
 
 
 def test_a_proxy_that_answers_is_told_apart(server: HttpServer, client: Client) -> None:

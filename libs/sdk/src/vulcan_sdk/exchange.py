@@ -14,9 +14,18 @@ Clock = Callable[[], float]
 
 
 def exchange(
-    call: Call[T], *, base_url: str, timeout_s: float, policy: RetryPolicy, clock: Clock = time.monotonic
+    call: Call[T],
+    *,
+    base_url: str,
+    timeout_s: float,
+    policy: RetryPolicy,
+    met: bool = False,
+    clock: Clock = time.monotonic,
 ) -> Flow[T]:
     """Send until there is an answer that counts, within `timeout_s` plus the call's own patience.
+
+    A server that was `met` before and is away is waited for, as long as there is time: it is being restarted. One that
+    never answered may not exist: then the attempts are counted.
 
     Raises:
         ApiError: the server refused, for good or for longer than there was time.
@@ -36,7 +45,9 @@ def exchange(
         delay_s = policy.delay_s(failures)
         if isinstance(error, ApiError) and error.retry_after_s is not None:
             delay_s = max(delay_s, error.retry_after_s)
-        if not again or failures >= policy.max_attempts or clock() + delay_s >= deadline:
+        waited_for = met and not (isinstance(error, ApiError) and error.status == 429)
+        out_of_attempts = failures >= policy.max_attempts and not waited_for
+        if not again or out_of_attempts or clock() + delay_s >= deadline:
             raise error
         yield Sleep(delay_s)
 

@@ -126,6 +126,7 @@ class Follower(Generic[T]):
         timeout_s: float,
         idle_timeout_s: float,
         policy: RetryPolicy,
+        met: bool = False,
         deadline: float | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -138,7 +139,7 @@ class Follower(Generic[T]):
         self._deadline = deadline
         self._clock = clock
         self._failures = 0
-        self._opened = False
+        self._met = met
         self._lost_at = 0.0
 
     def run(self) -> Flow[None]:
@@ -156,7 +157,7 @@ class Follower(Generic[T]):
             if isinstance(reply, Response) and reply.status < 400:
                 refuse_redirect(reply, self._base_url)
                 _expect_event_stream(reply, self._base_url)
-                self._opened = True
+                self._met = True
                 yield from self._read()
                 yield Close()
                 if self._cursor.finished:
@@ -201,7 +202,7 @@ class Follower(Generic[T]):
             error = unreachable(self._base_url, reply)
         self._failures += 1
         self._lost_at = self._lost_at or self._clock()
-        if not self._opened and self._failures >= self._policy.max_attempts:
+        if not self._met and self._failures >= self._policy.max_attempts:
             raise error
         self._give_up_if_too_long(error)
 

@@ -15,7 +15,8 @@ _FINAL_CODES: Final = frozenset({"backend_unavailable"})
 class RetryPolicy(Struct, frozen=True, kw_only=True):
     """How often, and how patiently.
 
-    max_attempts: of one call, the first included; waits double from first_delay_s up to max_delay_s, with jitter.
+    max_attempts: of one call, the first included; once the server has answered this client, one that is away is waited
+    for as long as the call's time allows. Waits double from first_delay_s up to max_delay_s, with jitter.
     reconnect_s: how long a followed stream that was lost tries to come back.
     """
 

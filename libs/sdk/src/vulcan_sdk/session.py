@@ -22,8 +22,8 @@ PAGE: Final = 1000
 ENDED: Final = frozenset({"completed", "failed", "killed"})
 
 
-class Session(Struct, frozen=True, kw_only=True):
-    """Where to send, and how patiently.
+class Session(Struct, kw_only=True):
+    """Where to send, and how patiently. `met` once the server has answered.
 
     timeout_s: for each call with all its retries; a call on which the server waits on purpose adds that time.
     idle_timeout_s: how long a stream may be silent before it counts as lost; the server sends signs of life.
@@ -35,10 +35,15 @@ class Session(Struct, frozen=True, kw_only=True):
     idle_timeout_s: float = 45.0
     sync_wait_s: float = 30.0
     policy: RetryPolicy = RetryPolicy()
+    met: bool = False
 
     def call(self, call: Call[T]) -> Flow[T]:
         """One call with its retries."""
-        return exchange(call, base_url=self.base_url, timeout_s=self.timeout_s, policy=self.policy)
+        answer = yield from exchange(
+            call, base_url=self.base_url, timeout_s=self.timeout_s, policy=self.policy, met=self.met
+        )
+        self.met = True
+        return answer
 
     def run(self, work: Work, *, idempotency_key: str | None, timeout_s: float | None) -> Flow[WorkloadView]:
         """Submit and wait for the end."""
@@ -78,6 +83,7 @@ class Session(Struct, frozen=True, kw_only=True):
             timeout_s=self.timeout_s,
             idle_timeout_s=self.idle_timeout_s,
             policy=self.policy,
+            met=self.met,
             deadline=deadline,
         )
         return follower.run()
