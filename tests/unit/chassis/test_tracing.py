@@ -1,5 +1,10 @@
 """Traces follow a workload through strings, recorded or not."""
 
+import gzip
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -69,4 +74,36 @@ def test_a_bad_traceparent_starts_a_new_trace(text: str | None) -> None:
 def test_nothing_is_set_up_without_an_endpoint() -> None:
     tracing.configure("x", "1", {})()
     with tracing.span("a") as span:
+        assert not span.is_recording()
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes what an OTLP exporter sends."""
+
+    received: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        type(self).received.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        return
+
+
+def test_spans_are_sent_where_an_endpoint_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+        stop = tracing.configure("example", "1.2.3")
+        with tracing.span("sent", traceparent=PARENT) as span:
+            assert span.is_recording()
+        stop()
+        collector.shutdown()
+    ((path, body),) = _Collector.received
+    assert path == "/v1/traces"
+    for part in (b"sent", b"vulcan-example", b"1.2.3", bytes.fromhex("0af7651916cd43dd8448eb211c80319c")):
+        assert part in gzip.decompress(body) if body[:2] == b"\x1f\x8b" else part in body
+    with tracing.span("after") as span:
         assert not span.is_recording()

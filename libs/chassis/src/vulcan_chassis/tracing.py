@@ -7,6 +7,7 @@ to nothing and is not recorded, but still has a trace id, so that the logs of al
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -16,6 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 from opentelemetry.util.types import Attributes
 
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+FLUSH_TIMEOUT_S: Final = 3.0
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
@@ -36,13 +38,16 @@ def configure(service: str, version: str, environ: Mapping[str, str] | None = No
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     resource = Resource.create({"service.name": f"vulcan-{service}", "service.version": version})
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     _State.tracer = provider.get_tracer("vulcan", version)
 
     def stop() -> None:
         _State.tracer = None
-        provider.shutdown()
+        # The exporter tries for long where the collector is away; a service's end does not wait for that.
+        flushing = threading.Thread(target=provider.shutdown, name="trace flush", daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_TIMEOUT_S)
 
     return stop
 
