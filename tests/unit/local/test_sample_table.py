@@ -46,6 +46,7 @@ def test_it_shows_results_times_and_reasons() -> None:
             SampleRun(backend="gvisor", runtime="python", workload=None, problem="refused by quota"),
         ],
         unavailable=[missing],
+        warnings=["v8: no jail [here]"],
     )
     shown = render(report, colours=False, width=160)
     rows = {line.split("│")[2].strip(): line for line in shown.splitlines() if line.startswith("│")}
@@ -55,5 +56,6 @@ def test_it_shows_results_times_and_reasons() -> None:
     assert "failed" in rows["typescript"]
     assert "no room" in rows["typescript"]
     assert "refused by quota" in rows["python"]
+    assert "v8: no jail [here]" in shown
     assert "microvm is not available here: no node offers it. Start an executor for it." in shown
     assert "\x1b" not in shown

@@ -111,6 +111,17 @@ def local_checks() -> Iterator[Check]:
     yield _system()
     yield _data(data_dir(os.environ))
     yield _kvm(Path("/dev/kvm"))
+    yield from _embedded_stack()
+
+
+def _embedded_stack() -> Iterator[Check]:
+    try:
+        from vulcan_local.doctor import check_machine
+    except ModuleNotFoundError:
+        return  # the command alone is installed
+    for found in check_machine():
+        result: Result = "FAILED" if found.status == "failed" else found.status
+        yield Check(name=found.name, result=result, detail=found.detail, hint=found.hint)
 
 
 def _system() -> Check:

@@ -1,9 +1,8 @@
-"""What this machine offers to an embedded Vulcan, and what to do about what it does not. Changes nothing."""
+"""What the embedded stack finds on this machine, and what to do about what is missing. Changes nothing."""
 
 import asyncio
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -23,7 +22,6 @@ from vulcan_local.settings import LocalSettings
 
 Status = Literal["ok", "warning", "failed"]
 
-_MIN_FREE_BYTES: Final = 1024**3
 _COMMAND_TIMEOUT_S: Final = 20.0
 
 
@@ -44,9 +42,7 @@ def check_machine(environ: Mapping[str, str] | None = None) -> list[Check]:
         hint = "Correct the variable or leave it out."
         return [Check(name="settings", status="failed", detail=problem, hint=hint) for problem in error.problems]
     looks: list[Callable[[], Check]] = [
-        _python,
         lambda: _data_dir(settings.data_dir),
-        lambda: _disk(settings.data_dir),
         lambda: _listen(settings),
         lambda: _nats(settings),
         lambda: _postgres(settings),
@@ -56,44 +52,30 @@ def check_machine(environ: Mapping[str, str] | None = None) -> list[Check]:
     return [look() for look in looks]
 
 
-def _python() -> Check:
-    return Check(name="python", status="ok", detail=f"{sys.version.split()[0]} at {sys.executable}")
-
-
 def _data_dir(root: Path) -> Check:
     if not root.exists():
-        return Check(name="data directory", status="ok", detail=f"{root} will be made at the first start")
+        return Check(name="stack here", status="ok", detail=f"{root} will be made at the first start")
     found = root.stat()
     if found.st_uid != os.geteuid():
         return Check(
-            name="data directory",
+            name="stack here",
             status="failed",
             detail=f"{root} belongs to uid {found.st_uid}",
             hint="Choose another with VULCAN_DATA_DIR.",
         )
     holder = DataDir(root).holder()
-    return Check(
-        name="data directory", status="ok", detail=f"{root}, " + (f"used by {holder}" if holder else "not in use")
-    )
-
-
-def _disk(root: Path) -> Check:
-    there = next(folder for folder in (root, *root.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    status: Status = "ok" if free >= _MIN_FREE_BYTES else "warning"
-    hint = "" if status == "ok" else "Free some space, or choose another place with VULCAN_DATA_DIR."
-    return Check(name="disk", status=status, detail=f"{free / 1024**3:.1f} GiB free at {there}", hint=hint)
+    return Check(name="stack here", status="ok", detail=f"{root}, " + (f"used by {holder}" if holder else "not in use"))
 
 
 def _listen(settings: LocalSettings) -> Check:
     host, port = parse_listen(settings.listen)
     if port == 0 or is_free(host, port):
-        return Check(name="address", status="ok", detail=f"{settings.listen} is free")
+        return Check(name="address here", status="ok", detail=f"{settings.listen} is free")
     if settings.data_dir.exists() and DataDir(settings.data_dir).holder() is not None:
-        return Check(name="address", status="ok", detail=f"{settings.listen} is served")
+        return Check(name="address here", status="ok", detail=f"{settings.listen} is served")
     return Check(
-        name="address",
-        status="failed",
+        name="address here",
+        status="warning",
         detail=f"{settings.listen} is taken by another program",
         hint="Choose another with VULCAN_LISTEN, as in VULCAN_LISTEN=127.0.0.1:8090.",
     )

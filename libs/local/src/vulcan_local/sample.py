@@ -43,6 +43,8 @@ class SampleReport(Struct, frozen=True, kw_only=True):
 
     runs: list[SampleRun]
     unavailable: list[BackendView]
+    warnings: list[str] = []
+    """What is weaker here than it could be, and what to do."""
 
 
 async def run_samples(vulcan: AsyncVulcan) -> SampleReport:
@@ -59,7 +61,10 @@ async def run_samples(vulcan: AsyncVulcan) -> SampleReport:
         for runtime, code in PROGRAMS.items()
         if backend.report is None or runtime in backend.report.runtimes
     ]
-    return SampleReport(runs=runs, unavailable=[backend for backend in backends if not backend.available])
+    warnings = [f"{one.isolation}: {text}" for one in backends if one.report for text in one.report.warnings]
+    return SampleReport(
+        runs=runs, unavailable=[backend for backend in backends if not backend.available], warnings=warnings
+    )
 
 
 async def _try(vulcan: AsyncVulcan, backend: Backend, runtime: Runtime, code: str) -> SampleRun:
@@ -85,6 +90,8 @@ def render(report: SampleReport, *, colours: bool, width: int) -> str:
     with console.capture() as captured:
         if report.runs:
             console.print(table)
+        for warning in report.warnings:
+            console.print(warning, style="yellow", markup=False)
         for backend in report.unavailable:
             why = ". ".join(text.rstrip(".") for text in (backend.unavailable_reason, backend.hint) if text)
             console.print(f"{backend.isolation} is not available here: {why}.", style="dim", markup=False)
