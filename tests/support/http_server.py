@@ -2,12 +2,14 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -126,9 +128,14 @@ class HttpServer:
 
     @classmethod
     @contextmanager
-    def running(cls) -> "Iterator[HttpServer]":
-        """A server until the end of the block."""
+    def running(cls, *, tls: tuple[Path, Path] | None = None) -> "Iterator[HttpServer]":
+        """A server until the end of the block; `tls`: certificate and key, for the name localhost."""
         server = cls()
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
+            server.url = f"https://localhost:{server._server.server_address[1]}"
         thread = threading.Thread(target=server._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:

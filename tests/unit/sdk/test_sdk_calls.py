@@ -1,6 +1,8 @@
 """What a call sends, and when it is sent again."""
 
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -260,3 +262,17 @@ def test_delays_double_up_to_the_longest() -> None:
     for failures, longest in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (1000, 8)):
         for _ in range(50):
             assert longest / 2 <= policy.delay_s(failures) <= longest
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_a_certificate_is_checked(make: Callable[..., Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with HttpServer.running(tls=(certificate, key)) as server:
+        server.on("GET", ONE, as_json(document(workload())))
+        with pytest.raises(ConnectError, match="SSL_CERT_FILE"):
+            make(url=server.url)("get", WORKLOAD)
+        assert server.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert make(url=server.url)("get", WORKLOAD).state == "completed"

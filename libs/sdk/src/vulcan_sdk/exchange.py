@@ -62,11 +62,16 @@ def _judge(reply: Response | Failure, repeatable: bool, base_url: str, allowed_s
             f"no answer from {base_url} within {allowed_s:g} s",
             hint="The server may be busy: try again, or allow more time.",
         ), False
-    return unreachable(base_url, reply), repeatable or not reply.sent
+    return unreachable(base_url, reply), not reply.untrusted and (repeatable or not reply.sent)
 
 
 def unreachable(base_url: str, failure: Failure) -> ConnectError:
     """The error for a server that does not answer, with what to do about it."""
+    if failure.untrusted:
+        return ConnectError(
+            f"the certificate of {base_url} cannot be trusted: {failure.message}",
+            hint="Check the address; for a CA of your own set SSL_CERT_FILE to its certificate.",
+        )
     if failure.sent:
         return ConnectError(f"lost the connection to Vulcan at {base_url}: {failure.message}")
     if is_loopback(base_url):

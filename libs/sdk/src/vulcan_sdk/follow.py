@@ -200,6 +200,8 @@ class Follower(Generic[T]):
             error = refused
         else:
             error = unreachable(self._base_url, reply)
+            if reply.untrusted:
+                raise error
         self._failures += 1
         self._lost_at = self._lost_at or self._clock()
         if not self._met and self._failures >= self._policy.max_attempts:

@@ -70,7 +70,7 @@ def failure(error: httpx.TransportError) -> Failure:
     """An httpx error as plain data."""
     text = str(error) or type(error).__name__
     if isinstance(error, _NOT_SENT):
-        return Failure(message=text, sent=False)
+        return Failure(message=text, sent=False, untrusted="CERTIFICATE_VERIFY_FAILED" in text)
     return Failure(message=text, sent=True, timed_out=isinstance(error, httpx.TimeoutException))
 
 

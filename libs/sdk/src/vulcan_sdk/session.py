@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vulcan_contracts.views import LogPage, WorkloadView
 from vulcan_sdk import api
-from vulcan_sdk.errors import ConnectError, DeadlineError
+from vulcan_sdk.errors import ApiError, ConnectError, DeadlineError
 from vulcan_sdk.exchange import exchange, refuse_redirect, unreachable
 from vulcan_sdk.filters import ALL_LINES, LineFilter, WorkloadFilter
 from vulcan_sdk.follow import Cursor, EventCursor, Follower, LogCursor
@@ -137,8 +137,13 @@ class Session(Struct, kw_only=True):
                 yield from self._bytes()
                 return
             failures += 1
-            error = error_of(reply) if isinstance(reply, Response) else unreachable(self.base_url, reply)
-            again = isinstance(error, ConnectError) or worth_retrying(error)
+            error: ApiError | ConnectError
+            if isinstance(reply, Response):
+                error = error_of(reply)
+                again = worth_retrying(error)
+            else:
+                error = unreachable(self.base_url, reply)
+                again = not reply.untrusted
             delay_s = self.policy.delay_s(failures)
             if not again or failures >= self.policy.max_attempts or time.monotonic() + delay_s > deadline:
                 raise error

@@ -37,11 +37,12 @@ class Response(Struct, frozen=True, kw_only=True):
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """No answer. `sent` False means that the server cannot have seen the request."""
+    """No answer. `sent` False means that the server cannot have seen the request; `untrusted` that it is not to."""
 
     message: str
     sent: bool
     timed_out: bool = False
+    untrusted: bool = False
 
 
 class Send(Struct, frozen=True):
