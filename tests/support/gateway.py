@@ -66,7 +66,7 @@ class Gateway:
 
     def client(self, token: str | None, **options: Any) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        defaults = {"headers": headers, "event_hooks": {"response": [check_documented]}}
+        defaults: dict[str, Any] = {"headers": headers, "event_hooks": {"response": [check_documented]}}
         return httpx.AsyncClient(base_url=self.url, timeout=30.0, **(defaults | options))
 
 

@@ -44,7 +44,7 @@ CALLS = [
     ("POST", "/v1/admin/rebuild", "platform"),
     ("GET", "/v1/admin/rebuild", "platform"),
     ("GET", "/v1/admin/rebuild/x", "platform"),
-    ("GET", "/metrics", "reader"),
+    ("GET", "/metrics", "platform"),
     ("GET", "/schema", "reader"),
     ("GET", "/v1/nothing", None),
     ("GET", "/", None),
@@ -177,6 +177,13 @@ async def test_admins_manage_their_own_tenants_keys(
     assert (await api.delete(f"/v1/keys/{mine['id']}")).status_code == 404
 
 
+async def stream_to_its_end(client: httpx.AsyncClient) -> None:
+    async with client.stream("GET", "/v1/events", headers={"Accept": "text/event-stream"}) as answer:
+        assert answer.status_code == 200
+        async for _ in answer.aiter_bytes():
+            pass
+
+
 async def test_a_revoked_key_stops_at_once_on_every_gateway(
     gateway: Gateway, settings: GatewaySettings, api: httpx.AsyncClient
 ) -> None:
@@ -192,6 +199,8 @@ async def test_a_revoked_key_stops_at_once_on_every_gateway(
                 "name": "",
             }
             assert (await there.get("/v1/whoami")).status_code == 200
+            open_streams = [asyncio.create_task(stream_to_its_end(client)) for client in (here, there)]
+            await asyncio.sleep(0.3)
             assert (await api.delete(f"/v1/keys/{made['id']}")).status_code == 204
             assert (await here.get("/v1/whoami")).status_code == 401
 
@@ -199,6 +208,8 @@ async def test_a_revoked_key_stops_at_once_on_every_gateway(
                 return (await there.get("/v1/whoami")).status_code == 401
 
             await eventually(revoked, 2.0)
+            async with asyncio.timeout(5):
+                await asyncio.gather(*open_streams)
     finally:
         await other.stop()
 

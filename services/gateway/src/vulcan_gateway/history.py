@@ -11,6 +11,7 @@ from vulcan_gateway.domain.output import Output, OutputCollector
 
 SCAN_LINES: Final = 1000
 MAX_SCANS: Final = 16
+OUTPUT_SCANS: Final = 6
 
 
 class LinePage(NamedTuple):
@@ -84,7 +85,7 @@ class LogHistory:
         """The first part of what was printed; `last_line` is the end if that is known."""
         collector = OutputCollector(limit_bytes)
         position = 0
-        for _ in range(MAX_SCANS):
+        for _ in range(OUTPUT_SCANS):
             if last_line is not None and position >= last_line:
                 return collector.output()
             lines = await self._reader.read(tenant, workload_id, after_line=position, limit=SCAN_LINES)

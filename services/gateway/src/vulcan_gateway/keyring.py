@@ -4,6 +4,8 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,9 @@ from vulcan_eventstore.buckets import Bucket, Mirror
 _KEY_ID: Final = re.compile(r"[0-9a-z]{12}")
 _UNKNOWN_KEPT: Final = 10_000
 _UNKNOWN_FOR_S: Final = 2.0
+_LOOK_UPS: Final = 16
+_REVOKED_FOR_S: Final = 60.0
+"""Longer than any mirror lags; from then on the mirror alone says it."""
 
 
 class BootstrapKeyError(Exception):
@@ -27,7 +32,8 @@ class Keyring:
         self._bucket = bucket
         self._mirror = mirror
         self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._revoked: set[str] = set()
+        self._revoked: dict[str, float] = {}
+        self._look_ups = asyncio.Semaphore(_LOOK_UPS)
 
     async def authenticate(self, token: str) -> ApiKey | None:
         """The key that this token is, or None.
@@ -36,19 +42,35 @@ class Keyring:
             EventStoreUnavailableError: the mirror does not have it and NATS is away.
         """
         key_id = token_id(token)
-        if key_id is None or key_id in self._revoked:
+        if key_id is None or self._is_revoked(key_id):
             return None
         key = self._mirror.get(key_id)
         if key is None:
             key = await self._look_up(key_id)
         return key if key is not None and key.matches(token) else None
 
+    def _is_revoked(self, key_id: str) -> bool:
+        """True if it was revoked here and the mirror may not know."""
+        return self._revoked.get(key_id, 0.0) > time.monotonic()
+
+    async def while_valid(self, key: ApiKey, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The pieces of a stream, up to the moment at which its reader's key is revoked."""
+        mirrored = False
+        async with aclosing(pieces):
+            async for piece in pieces:
+                there = self._mirror.get(key.id) is not None
+                if self._is_revoked(key.id) or (mirrored and not there):
+                    return
+                mirrored = mirrored or there
+                yield piece
+
     async def _look_up(self, key_id: str) -> ApiKey | None:
         """A key made a moment ago may not be in the mirror; one that is nowhere is not asked for again soon."""
         now = time.monotonic()
         if self._unknown.get(key_id, 0.0) > now:
             return None
-        found = await self._stored(key_id)
+        async with self._look_ups:  # strangers who guess ids wait for one another, not the server for them
+            found = await self._stored(key_id)
         if found is None:
             self._unknown[key_id] = now + _UNKNOWN_FOR_S
             self._unknown.move_to_end(key_id)
@@ -62,12 +84,12 @@ class Keyring:
 
     def keys(self, tenant: str) -> list[ApiKey]:
         """The keys of one tenant, oldest first."""
-        found = [key for key in self._mirror.values.values() if key.tenant == tenant and key.id not in self._revoked]
+        found = [key for key in self._mirror.values.values() if key.tenant == tenant and not self._is_revoked(key.id)]
         return sorted(found, key=lambda key: (key.created_at, key.id))
 
     async def find(self, key_id: str) -> ApiKey | None:
         """One key by its id."""
-        if key_id in self._revoked or not _KEY_ID.fullmatch(key_id):
+        if self._is_revoked(key_id) or not _KEY_ID.fullmatch(key_id):
             return None
         return self._mirror.get(key_id) or await self._stored(key_id)
 
@@ -92,7 +114,8 @@ class Keyring:
     async def revoke(self, key_id: str) -> None:
         """End a key. Here it ends at once; elsewhere as soon as the mirrors hear of it."""
         await self._bucket.delete(key_id)
-        self._revoked.add(key_id)
+        self._revoked = {known: until for known, until in self._revoked.items() if until > time.monotonic()}
+        self._revoked[key_id] = time.monotonic() + _REVOKED_FOR_S
 
     async def bootstrap(self, file: Path) -> None:
         """Make the key in this file an admin of the default tenant, unless it is already.

@@ -20,8 +20,10 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
     json_body_bytes: Bytes = 768 * 1024
     archive_bytes: Bytes = 64 * 1024 * 1024
     archive_entries: Count = 10_000
+    archive_unpacked_bytes: Bytes = 1024 * 1024 * 1024
+    archive_inspect_timeout_s: Seconds = 30.0
     body_timeout_s: Seconds = 120.0
-    drain_bytes: Bytes = 32 * 1024 * 1024
+    drain_bytes: Bytes = 128 * 1024 * 1024
     drain_timeout_s: Seconds = 5.0
     """How much of a refused body is still read, and for how long, so that the refusal reaches its sender."""
     uploads: Count = 16

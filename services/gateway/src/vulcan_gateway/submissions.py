@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from vulcan_chassis import logs
 from vulcan_contracts.commands import Submit
 from vulcan_contracts.events import Recorded
 from vulcan_contracts.spec import Spec
@@ -65,6 +66,7 @@ class Submissions:
                 executed = await self._append(order)
                 if executed.event is not None:
                     place.accepted(executed.event.seq)
+                    logs.get().info("accepted", workload_id=order.workload_id, tenant=order.principal.tenant)
                 return executed
         except Refusal:
             # What was accepted before needs no room and no node: a repeat is answered whatever there is now.

@@ -54,7 +54,7 @@ def event_stream(gateway: Parts, request: Call, body: AsyncGenerator[bytes, None
     key_id = request.user.key.id
     gateway.streams.take(key_id)
     return ByteStream(
-        body,
+        gateway.keyring.while_valid(request.user.key, body),
         media_type=sse.MEDIA_TYPE,
         send_timeout_s=gateway.settings.limits.send_timeout_s,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

@@ -16,7 +16,8 @@ from vulcan_gateway.settings import LimitSettings
 
 _REF: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+):(\w+)\}")
-_EVERYWHERE: Final = ("bad_request", "unauthorized", "internal_error")
+_EVERYWHERE: Final = ("bad_request", "unauthorized", "internal_error", "event_log_unavailable")
+"""What any call may answer that needs a key: checking the key may need the event log's server."""
 _NAMES: Final = {
     "workload_id": {"type": "string", "pattern": "^wl_[0-9a-hjkmnp-tv-z]{26}$"},
     "key_id": {"type": "string", "pattern": "^[0-9a-z]{12}$"},
