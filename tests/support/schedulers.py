@@ -52,7 +52,7 @@ async def scheduling(server: NatsServer, **tuning: Any) -> AsyncIterator[Service
 class SchedulerProcess:
     """`python -m vulcan_scheduler`, on quick settings."""
 
-    def __init__(self, server: NatsServer, name: str) -> None:
+    def __init__(self, server: NatsServer, name: str, **settings: str) -> None:
         environ = {
             **{key: value for key, value in os.environ.items() if not key.startswith("VULCAN_")},
             "VULCAN_NATS_URL": server.url,
@@ -64,6 +64,7 @@ class SchedulerProcess:
             "VULCAN_SCHEDULER_CHECKPOINT_MIN_EVENTS": "1",
             "VULCAN_SCHEDULER_CHECKPOINT_INTERVAL_S": "0.2",
             "VULCAN_LOG_FORMAT": "json",
+            **settings,
         }
         self.log = server.folder / f"{name}.log"
         with self.log.open("ab") as output:

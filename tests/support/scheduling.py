@@ -1,5 +1,6 @@
 """A small world for the scheduler's plan: a log that obeys the contracts, nodes that send heartbeats, one clock."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,10 +134,8 @@ class World:
             incarnation=release.incarnation,
         )
         recorded = None
-        try:
+        with suppress(DomainError):
             recorded = self.append(release.workload_id, command)
-        except DomainError:
-            pass
         self.plan.absorb(self.states[release.workload_id], self.seqs[release.workload_id], self.now)
         if recorded is not None:
             self.plan.apply(recorded, self.now)

@@ -241,7 +241,8 @@ class Cluster(RuleBasedStateMachine):
             self.world.time += 0.5
             self.chores()
             for order in self.world.release_all():
-                self.world.run(order.workload_id)
+                if self.world.states[order.workload_id].state == "pending":
+                    self.world.start(order.workload_id)
             for state in self.live:
                 if state.state == "running":
                     self.world.end(state.id)

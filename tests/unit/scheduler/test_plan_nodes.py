@@ -34,6 +34,40 @@ def test_a_silent_node_is_lost_and_its_runs_with_it() -> None:
     assert world.plan.counters.lost_nodes == 1
 
 
+def test_a_node_is_lost_by_its_own_interval() -> None:
+    world = World()
+    world.beat("quick", interval_s=0.2)
+    running(world, "w1")
+    world.time = 1.9
+    assert world.chores() == []
+    world.time = 2.0
+    assert [type(chore) for chore in world.chores()] == [Withdraw, Lose]
+
+
+def test_a_node_that_comes_back_after_a_silence_is_believed_again() -> None:
+    world = World()
+    world.beat("n1")
+    world.submit("w1")
+    world.release_all()
+    world.time = 10.0
+    world.chores()
+    world.beat("n1")
+    release = world.release()
+    assert release is not None
+    assert release.node == "n1"
+
+
+def test_silence_before_an_activation_does_not_count() -> None:
+    world = World()
+    world.beat("n1")
+    running(world, "w1")
+    world.time = 60.0
+    world.plan.activate(world.now)
+    assert world.chores() == []
+    world.time = 70.0
+    assert [type(chore) for chore in world.chores()] == [Withdraw, Lose]
+
+
 def test_a_lost_attempt_is_retried_on_another_node_by_policy() -> None:
     world = World()
     world.beat("n1")
