@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests: own data folder, own Unix socket, and it can be killed and come back on both."""
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -87,21 +88,29 @@ class PostgresServer:
     def kill(self) -> None:
         """End all its processes as a power cut would."""
         process, self._process = self._process, None
-        if process is not None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process is None:
+            return
+        children = _children(process.pid)
+        process.kill()
+        process.wait()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself, its parent being gone
+                os.kill(child, signal.SIGKILL)
+        give_up = time.monotonic() + _START_TIMEOUT_S
+        while any(_running(child) for child in children) and time.monotonic() < give_up:
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """End it in order, cutting off whoever is connected. Safe to repeat."""
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return
         process.send_signal(signal.SIGINT)
         try:
             process.wait(timeout=20.0)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            self.kill()
+        self._process = None
 
     def restart(self) -> None:
         """Kill it and start it again."""
@@ -173,6 +182,18 @@ class PostgresServer:
         except PermissionError:
             return False
         return tried.returncode == 0
+
+
+def _children(pid: int) -> list[int]:
+    """Each of them is in a session of its own, so that no signal to a group reaches all."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.fixture(scope="session")

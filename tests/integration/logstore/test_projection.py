@@ -5,11 +5,15 @@ import random
 from datetime import UTC, datetime
 
 import msgspec
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from support.eventlog import TENANT, end, schedule, start, submit
 from support.logstores import Logstores, World, caught_up, content, eventually, query
 from support.nats import NatsServer
 from support.postgres import PostgresServer
+from vulcan_chassis import tracing
 from vulcan_contracts import ids, subjects
 from vulcan_contracts.commands import Delete, RequestKill
 from vulcan_contracts.logs import LogBatch, LogLine, encode_batch
@@ -215,6 +219,27 @@ async def test_metrics_say_how_far_behind_it_is(
 
     await eventually(level)
     assert lag("vulcan_projection_rows_total") >= 2
+
+
+async def test_the_projection_is_part_of_a_workloads_trace(
+    logstores: Logstores, world: World, database_url: str, bus: Bus
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.use(provider.get_tracer("test"))
+    try:
+        await logstores.start(database_url)
+        with tracing.span("submit") as submitting:
+            await world.run()
+        await caught_up(database_url, bus)
+    finally:
+        tracing.use(None)
+        provider.shutdown()
+    spans = [span for span in exporter.get_finished_spans() if span.name.startswith("project ")]
+    life = ("submitted", "scheduled", "started", "completed")
+    assert [span.name for span in spans] == [f"project {kind}" for kind in life]
+    assert {span.context.trace_id for span in spans} == {submitting.get_span_context().trace_id}
 
 
 async def test_the_same_streams_give_the_same_tables(

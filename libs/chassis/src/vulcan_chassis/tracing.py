@@ -57,6 +57,11 @@ def use(tracer: Tracer | None) -> None:
     _State.tracer = tracer
 
 
+def recording() -> bool:
+    """True where spans are recorded and sent: ask before making one for each of many small things."""
+    return _State.tracer is not None
+
+
 @contextmanager
 def span(
     name: str,

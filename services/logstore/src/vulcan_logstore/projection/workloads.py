@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 import structlog
 
+from vulcan_chassis import tracing
 from vulcan_contracts import subjects
 from vulcan_contracts.errors import CorruptLog
 from vulcan_contracts.events import Recorded
@@ -50,10 +51,11 @@ class WorkloadsProjection:
         begun = {event.envelope.workload_id for event in items if event.envelope.version > 1}
         rows: dict[str, WorkloadRow] = await workloads.load(connection, begun)
         changed: set[str] = set()
+        traced = tracing.recording()
         for event in items:
             workload_id = event.envelope.workload_id
             try:
-                rows[workload_id] = project(rows.get(workload_id), event)
+                rows[workload_id] = (_traced if traced else project)(rows.get(workload_id), event)
             except CorruptLog as error:
                 self._log.error("event skipped", seq=event.seq, workload_id=workload_id, reason=str(error))
                 self._metrics.skipped.labels(NAME).inc()
@@ -61,3 +63,13 @@ class WorkloadsProjection:
             changed.add(workload_id)
         await workloads.upsert(connection, [rows[workload_id] for workload_id in sorted(changed)])
         return len(changed)
+
+
+def _traced(row: WorkloadRow | None, event: Recorded) -> WorkloadRow:
+    envelope = event.envelope
+    with tracing.span(
+        f"project {envelope.type}",
+        traceparent=envelope.traceparent,
+        attributes={"vulcan.workload_id": envelope.workload_id, "vulcan.seq": event.seq},
+    ):
+        return project(row, event)
