@@ -9,6 +9,7 @@ argv, env     what to become; env None keeps the environment
 uid, gid      whom to become (only as root); supplementary groups are dropped
 binds         folders to show that user, [source, name] each, under ROOT in a mount namespace of its own: it needs no
               right to the folders above the sources, and no other process sees the mounts
+umask         what files that it makes are kept from others
 open_files    how many open files to allow, as far as the hard limit goes
 """
 
@@ -52,7 +53,7 @@ def main() -> None:
             os.setgid(plan["gid"])
             os.setuid(plan["uid"])
             _die_with(plan["parent"], plan["death_signal"])  # the kernel forgets the first when the user changes
-        os.umask(0o077)
+        os.umask(plan["umask"])
         os.chdir("/")
         argv = plan["argv"]
         os.execve(argv[0], argv, os.environ if plan.get("env") is None else plan["env"])  # noqa: S606 - its purpose

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vulcan_local import launch
-from vulcan_local.service import Identity, Service, StopStep
+from vulcan_local.service import PRIVATE_UMASK, Identity, Service, StopStep
 
 MAX_LINE_BYTES: Final = 16_384
 OPEN_FILES: Final = 65_536
@@ -21,13 +21,18 @@ _OUTPUT_GRACE_S: Final = 1.0
 
 
 def launch_command(
-    argv: Sequence[str], *, identity: Identity | None = None, death_signal: int = signal.SIGKILL
+    argv: Sequence[str],
+    *,
+    identity: Identity | None = None,
+    death_signal: int = signal.SIGKILL,
+    umask: int = PRIVATE_UMASK,
 ) -> list[str]:
     """The command that runs `argv` so that it dies with this process, as another user if asked."""
     plan: dict[str, Any] = {
         "parent": os.getpid(),
         "death_signal": int(death_signal),
         "argv": list(argv),
+        "umask": umask,
         "open_files": OPEN_FILES,
     }
     if identity is not None:
@@ -64,7 +69,12 @@ class Process:
         )
         try:
             child = await asyncio.create_subprocess_exec(
-                *launch_command(service.argv, identity=service.identity, death_signal=service.death_signal),
+                *launch_command(
+                    service.argv,
+                    identity=service.identity,
+                    death_signal=service.death_signal,
+                    umask=service.umask,
+                ),
                 env=dict(service.env),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=writing,

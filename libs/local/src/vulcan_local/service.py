@@ -3,6 +3,9 @@
 import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+PRIVATE_UMASK: Final = 0o077
 
 Probe = Callable[[int], Awaitable[str | None]]
 """Given the process id: None if the service is ready, else what is still missing."""
@@ -49,6 +52,7 @@ class Service:
     """What the process gets if the supervisor dies without stopping it."""
     hopeless_exit_codes: Collection[int] = ()
     """Ends that another start would only repeat, as for wrong settings."""
+    umask: int = PRIVATE_UMASK
     identity: Identity | None = None
     before_start: Callable[[], Awaitable[None]] = field(default=_nothing)
     """Runs before each start, also after a crash."""

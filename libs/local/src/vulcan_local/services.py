@@ -24,6 +24,7 @@ _WORKERS: Final = {
 }
 _EXECUTORS: Final = {"executor-v8": "v8"}
 _GATEWAY: Final = "vulcan_gateway"
+_UMASK: Final = 0o022  # executors make files for hosts that run as another user; their folders keep others out
 _GRACE_S: Final = 5.0
 _EXIT_SETTINGS: Final = 2  # of every service; see vulcan_chassis.service, which would load a whole server here
 _CLIENT_ONLY: Final = ("VULCAN_API_KEY", "VULCAN_API_KEY_FILE", "VULCAN_URL")
@@ -86,5 +87,6 @@ class PlatformServices:
             probe=self._probe.of(url),
             ready_timeout_s=self._ready_timeout_s,
             stop=self._stop,
+            umask=_UMASK,
             hopeless_exit_codes={_EXIT_SETTINGS},
         )
