@@ -5,9 +5,9 @@ import hmac
 import re
 import secrets
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Role = Literal["admin", "writer", "reader"]
 
@@ -21,9 +21,9 @@ _ALNUM: Final = _LOWER + _LOWER[10:].upper()
 class Quotas(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much a tenant may have at once; None means as much as the service's setting says."""
 
-    max_running: int | None = None
-    max_waiting: int | None = None
-    weight: float = 1.0
+    max_running: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    max_waiting: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    weight: Annotated[float, Meta(ge=0.01, le=1000)] = 1.0
     """The tenant's part in fair share, relative to the others'."""
 
 

@@ -1,9 +1,9 @@
 """What the HTTP API answers. Times are UTC; durations are in the unit that the name ends with."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vulcan_contracts.logs import LogLine
 from vulcan_contracts.nodes import BackendReport, Capacity, NodeState
@@ -203,15 +203,15 @@ class KeyRequest(Struct, frozen=True, kw_only=True):
     """What kind of key to make. `tenant` None means the caller's own."""
 
     role: Role = "writer"
-    tenant: str | None = None
-    name: str = ""
+    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$(?!\n)")] | None = None
+    name: Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
 
 
 class TenantRequest(Struct, frozen=True, kw_only=True):
     """A tenant's settings to store."""
 
     quotas: Quotas = Quotas()
-    log_retention_days: int | None = None
+    log_retention_days: Annotated[int, Meta(ge=1, le=3650)] | None = None
 
 
 class DrainRequest(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,7 @@ from litestar import Response
 from msgspec import Meta, Struct
 
 from vulcan_contracts.ids import TENANT_ID
-from vulcan_contracts.problem import FieldError
-from vulcan_contracts.tenants import ApiKey, Quotas, Role, Tenant
+from vulcan_contracts.tenants import ApiKey, Role, Tenant
 from vulcan_contracts.views import KeyRequest, KeyView, NewKey, TenantRequest
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, nothing, query
@@ -103,13 +102,6 @@ async def make_key(request: Call, gateway: Gateway) -> Response[bytes]:
     """The answer is the only place where the key ever stands."""
     query(request, NoQuery)
     wanted = await read_json(gateway, request, KeyRequest)
-    wrong = []
-    if wanted.tenant is not None and not TENANT_ID.fullmatch(wanted.tenant):
-        wrong.append(FieldError(field="tenant", message=_TENANT_FORM))
-    if len(wanted.name) > 128 or not wanted.name.isprintable():
-        wrong.append(FieldError(field="name", message="is longer than 128 characters or not printable"))
-    if wrong:
-        raise Refusal("invalid_body", f"{wrong[0].field} {wrong[0].message}.", errors=wrong)
     tenant = request.user.managed_tenant(wanted.tenant)
     key, token = await gateway.keyring.make(tenant, wanted.role, wanted.name)
     made = NewKey(id=key.id, tenant=tenant, role=key.role, name=key.name, created_at=key.created_at, key=token)
@@ -134,9 +126,6 @@ async def revoke_key(request: Call, gateway: Gateway, key_id: PathText) -> Respo
         raise Refusal("not_found", "There is no such key.")
     await gateway.keyring.revoke(key_id)
     return nothing()
-
-
-_TENANT_FORM: Final = "is not a tenant's id: 1 to 32 lower-case letters, digits and inner hyphens"
 
 
 def _tenant_id(text: str) -> str:
@@ -195,24 +184,9 @@ async def put_tenant(request: Call, gateway: Gateway, tenant_id: PathText) -> Re
     """Replaces all of them."""
     query(request, NoQuery)
     wanted = await read_json(gateway, request, TenantRequest)
-    if wrong := list(_tenant_problems(wanted.quotas, wanted.log_retention_days)):
-        raise Refusal("invalid_body", f"{wrong[0].field} {wrong[0].message}.", errors=wrong)
     tenant = Tenant(id=_tenant_id(tenant_id), quotas=wanted.quotas, log_retention_days=wanted.log_retention_days)
     await gateway.cluster.put_tenant(tenant)
     return answer(tenant)
-
-
-def _tenant_problems(quotas: Quotas, log_retention_days: int | None) -> list[FieldError]:
-    wrong = []
-    for name in ("max_running", "max_waiting"):
-        value = getattr(quotas, name)
-        if value is not None and not 0 <= value <= 1_000_000:
-            wrong.append(FieldError(field=f"quotas.{name}", message="is not from 0 to 1000000"))
-    if not 0.01 <= quotas.weight <= 1000:
-        wrong.append(FieldError(field="quotas.weight", message="is not from 0.01 to 1000"))
-    if log_retention_days is not None and not 1 <= log_retention_days <= 3650:
-        wrong.append(FieldError(field="log_retention_days", message="is not from 1 to 3650"))
-    return wrong
 
 
 HANDLERS: Final = [whoami, list_keys, make_key, revoke_key, list_tenants, get_tenant, put_tenant]
