@@ -269,6 +269,19 @@ def test_queue_ttl() -> None:
     assert "w1" not in world.plan.jobs
 
 
+def test_queue_ttl_ends_what_is_dispatched_and_never_started() -> None:
+    world = World()
+    world.beat("n1")
+    world.submit("w1", queue_ttl_s=12)
+    expired = []
+    for second in range(60):
+        world.time = float(second)
+        world.beat("n1")
+        world.release_all()
+        expired += [(second, chore) for chore in world.chores() if isinstance(chore, Expire)]
+    assert expired[0][0] == 15
+
+
 def test_an_expiry_that_fails_is_tried_again_a_second_later() -> None:
     world = World()
     world.submit("w1", queue_ttl_s=10)

@@ -331,7 +331,8 @@ class Plan:
         """
         isolation = job.isolation
         chosen = route(job.need, self.registry.nodes.values())
-        if isolation is None or not isinstance(chosen, Route) or chosen.isolation != isolation:
+        expired = job.expires_at <= now.wall
+        if isolation is None or not isinstance(chosen, Route) or chosen.isolation != isolation or expired:
             self._requeue(job, now)
             return
         pool = self.board.pools[isolation]

@@ -7,7 +7,7 @@ from vulcan_contracts.commands import Schedule
 from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.errors import CorruptLog, DomainError
 from vulcan_eventstore.dispatch import Dispatcher
-from vulcan_eventstore.errors import EventStoreError, EventStoreUnavailableError
+from vulcan_eventstore.errors import EventStoreError
 from vulcan_eventstore.workload_log import EventLog, Tracked
 from vulcan_scheduler.desk import Desk
 from vulcan_scheduler.domain.orders import Release
@@ -75,7 +75,7 @@ class Releaser:
             self._log.error("the workload's log is corrupt; it is let go", reason=str(error))
             self._desk.plan.forget(order.workload_id, self._desk.now())
             settled = True
-        except EventStoreUnavailableError as error:
+        except EventStoreError as error:
             self._metrics.released.labels("failed").inc()
             self._log.warning("not known to be scheduled", reason=str(error))
         finally:
