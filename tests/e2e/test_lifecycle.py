@@ -65,5 +65,10 @@ def test_each_service_comes_back_after_a_crash(tmp_path: Path) -> None:
         for service in ("gateway", "scheduler", "logstore", "executor-v8", "nats", "postgres"):
             stack.kill(service)
             wait_for(works, 60)
-        wait_for(lambda: len(httpx.get(stack.url + "/v1/workloads", headers=headers).json()["items"]) >= 7)
+
+        def all_listed() -> bool:
+            answer = httpx.get(stack.url + "/v1/workloads", headers=headers)
+            return answer.status_code == 200 and len(answer.json()["items"]) >= 7
+
+        wait_for(all_listed)
     assert processes_naming(tmp_path) == []
