@@ -12,6 +12,7 @@ import pytest
 from support.gateway import Gateway, World, eventually, submit
 from support.nats import NatsServer
 from vulcan_contracts.logs import Stream
+from vulcan_gateway.settings import GatewaySettings
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -306,3 +307,28 @@ async def test_wrong_positions(api: httpx.AsyncClient, world: World, after: str)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), path
         answer = await api.get(path, headers=[(b"accept", b"text/event-stream"), (b"last-event-id", after.encode())])
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), path
+
+
+async def test_a_slow_reader_catches_up_from_history(settings: GatewaySettings, world: World, admin_token: str) -> None:
+    limits = msgspec.structs.replace(settings.limits, reader_buffer_lines=100)
+    gateway = Gateway(msgspec.structs.replace(settings, limits=limits, listen="127.0.0.1:0"))
+    await gateway.start()
+    try:
+        await world.beat()
+        async with gateway.client(admin_token) as api:
+
+            async def known() -> bool:
+                return bool((await api.get("/v1/nodes")).json()["items"])
+
+            await eventually(known)
+            workload_id = await submit(api)
+            await world.start("default", workload_id)
+            writer = await world.writer("default", workload_id)
+            async with asyncio.timeout(60), stream(api, f"/v1/workloads/{workload_id}/logs") as found:
+                for i in range(1, 15_001):
+                    await writer.write("stdout", f"{i} " + "x" * 600)
+                await world.end("default", workload_id, last_line=await writer.close())
+                seen = [message.id async for message in found]
+            assert seen == [*range(1, 15_001), None]
+    finally:
+        await gateway.stop()

@@ -35,6 +35,7 @@ def make_app(parts: Parts, version: str) -> Any:
         dependencies={"gateway": Provide(lambda: parts, use_cache=True, sync_to_thread=False)},
         exception_handlers=errors.handlers(),
         openapi_config=None,
+        logging_config=None,
         request_max_body_size=None,
         debug=False,
     )

@@ -5,9 +5,8 @@ from typing import Final
 from litestar import Response
 
 from vulcan_contracts.projections import RebuildStatus
-from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, query
+from vulcan_gateway.http.calls import Call, Gateway, NoQuery, PathText, answer, query
 from vulcan_gateway.http.operations import operation
-from vulcan_gateway.http.workloads import NoQuery
 
 TAG: Final = "admin"
 _REFUSALS: Final = ("invalid_parameter", "not_found", "projection_unavailable")

@@ -10,10 +10,9 @@ from vulcan_contracts import subjects
 from vulcan_contracts.outcome import Artifact
 from vulcan_gateway.domain.headers import attachment, safe_media_type
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
+from vulcan_gateway.http.calls import Call, Gateway, NoQuery, PathText, answer, find, query
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.streaming import ByteStream
-from vulcan_gateway.http.workloads import NoQuery
 from vulcan_gateway.parts import Parts
 
 TAG: Final = "artifacts"

@@ -47,6 +47,10 @@ def query(call: Call, declared: type[Q]) -> Q:
     return parameters.read(call.query_params.multi_items(), declared)
 
 
+class NoQuery(Struct, frozen=True):
+    """A call without query parameters."""
+
+
 async def find(gateway: Parts, call: Call, workload_id: str) -> Tracked:
     """The caller's workload of this id, as the log has it now.
 

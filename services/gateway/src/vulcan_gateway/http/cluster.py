@@ -7,10 +7,9 @@ from msgspec import Struct
 
 from vulcan_contracts.views import BackendView, DrainRequest, NodeView
 from vulcan_gateway.domain import bodies
-from vulcan_gateway.http.calls import JSON, Call, Gateway, PathText, answer, query
+from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, query
 from vulcan_gateway.http.intake import read_body, require_media_type
 from vulcan_gateway.http.operations import operation
-from vulcan_gateway.http.workloads import NoQuery
 
 TAG: Final = "cluster"
 

@@ -9,10 +9,9 @@ from vulcan_contracts.ids import TENANT_ID
 from vulcan_contracts.tenants import ApiKey, Role, Tenant
 from vulcan_contracts.views import KeyRequest, KeyView, NewKey, TenantRequest
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, nothing, query
+from vulcan_gateway.http.calls import Call, Gateway, NoQuery, PathText, answer, nothing, query
 from vulcan_gateway.http.intake import read_json
 from vulcan_gateway.http.operations import operation
-from vulcan_gateway.http.workloads import NoQuery
 
 _BODY: Final = (
     "malformed_json",

@@ -14,12 +14,12 @@ from vulcan_contracts.workload import Workload
 from vulcan_gateway.archives import check_archive, store_archive
 from vulcan_gateway.domain import bodies
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import JSON, Call, Gateway, PathText, answer, find, query
+from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, find, query
 from vulcan_gateway.http.intake import read_body, require_media_type
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.http.streaming import client_gone
 from vulcan_gateway.http.upload import receive_upload
-from vulcan_gateway.http.workloads import NoQuery, brief_view, full_view
+from vulcan_gateway.http.workloads import brief_view, full_view
 from vulcan_gateway.parts import Parts
 from vulcan_gateway.submissions import Order
 

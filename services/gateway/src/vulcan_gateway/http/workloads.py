@@ -3,7 +3,6 @@
 from typing import Final
 
 from litestar import Response
-from msgspec import Struct
 
 from vulcan_chassis.tracing import trace_id
 from vulcan_contracts.commands import Delete, RequestKill
@@ -14,15 +13,11 @@ from vulcan_gateway.db.workloads import list_workloads
 from vulcan_gateway.domain.filters import ListQuery
 from vulcan_gateway.domain.output import NO_OUTPUT
 from vulcan_gateway.domain.views import Known, last_line, workload_view
-from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, nothing, query
+from vulcan_gateway.http.calls import Call, Gateway, NoQuery, PathText, answer, find, nothing, query
 from vulcan_gateway.http.operations import operation
 from vulcan_gateway.parts import Parts
 
 TAG: Final = "workloads"
-
-
-class NoQuery(Struct, frozen=True):
-    """A call without query parameters."""
 
 
 async def full_view(gateway: Parts, workload: Workload) -> WorkloadView:
