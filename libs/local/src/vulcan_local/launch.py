@@ -9,6 +9,7 @@ argv, env     what to become; env None keeps the environment
 uid, gid      whom to become (only as root); supplementary groups are dropped
 binds         folders to show that user, [source, name] each, under ROOT in a mount namespace of its own: it needs no
               right to the folders above the sources, and no other process sees the mounts
+out_of_chroot to make the root of a chroot a real one if that can be: sandboxes cannot be made within a chroot
 umask         what files that it makes are kept from others
 open_files    how many open files to allow, as far as the hard limit goes
 """
@@ -34,6 +35,13 @@ _MS_NODEV: Final = 4
 _MS_BIND: Final = 4096
 _MS_REC: Final = 16384
 _MS_PRIVATE: Final = 1 << 18
+_MNT_DETACH: Final = 2
+_SYS_OPEN_TREE: Final = 428
+_SYS_MOVE_MOUNT: Final = 429
+_TREE_CLONE: Final = 1
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_RECURSIVE: Final = 0x8000
+_MOVE_EMPTY_PATHS: Final = 0x4 | 0x40
 _EINVAL: Final = 22
 
 
@@ -41,6 +49,11 @@ def main() -> None:
     """Follow the plan in the first argument."""
     plan: dict[str, Any] = json.loads(sys.argv[1])
     _die_with(plan["parent"], plan["death_signal"])
+    if plan.get("out_of_chroot"):
+        try:
+            _unshare_mounts()
+        except OSError as error:
+            os.write(2, f"stays in its chroot: {error}\n".encode())
     if plan.get("binds"):
         try:
             _show(plan["binds"])
@@ -76,8 +89,7 @@ def _allow_open_files(wanted: int) -> None:
 
 def _show(binds: Sequence[tuple[str, str]]) -> None:
     os.umask(0o022)
-    _check(_libc().unshare(_CLONE_NEWNS), "unshare")
-    _keep_mounts_private()
+    _unshare_mounts()
     sources = [(os.open(source, os.O_PATH | os.O_DIRECTORY), name) for source, name in binds]
     _mount("tmpfs", os.path.dirname(ROOT), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")  # noqa: PTH120
     for source, name in sources:  # by descriptor: the tmpfs may have covered the path
@@ -87,21 +99,37 @@ def _show(binds: Sequence[tuple[str, str]]) -> None:
         os.close(source)
 
 
-def _keep_mounts_private() -> None:
+def _unshare_mounts() -> None:
+    _check(_libc().unshare(_CLONE_NEWNS), "unshare")
     try:
         _mount("none", "/", "", _MS_REC | _MS_PRIVATE, "")
     except OSError as error:
         if error.errno != _EINVAL:
             raise
-        # In a chroot "/" is no mount point. Entering one's own namespace leads to its real root; then come back.
-        inside = os.open("/", os.O_PATH | os.O_DIRECTORY)
-        own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
-        _check(_libc().setns(own, _CLONE_NEWNS), "setns")
+        _leave_chroot()  # there "/" is no mount point, and so cannot be made private
+
+
+def _leave_chroot() -> None:
+    """Make the root folder of a chroot the root of the mount namespace, which then looks the same and is no chroot."""
+    libc = _libc()
+    inside = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    _check(libc.setns(own, _CLONE_NEWNS), "setns")  # entering one's own namespace leads to its real root
+    try:
         _mount("none", "/", "", _MS_REC | _MS_PRIVATE, "")
+        tree = libc.syscall(_SYS_OPEN_TREE, inside, b"", ctypes.c_uint(_TREE_CLONE | _AT_RECURSIVE | _AT_EMPTY_PATH))
+        _check(min(tree, 0), "open_tree")
+        _check(libc.syscall(_SYS_MOVE_MOUNT, tree, b"", inside, b"", ctypes.c_uint(_MOVE_EMPTY_PATHS)), "move_mount")
+        os.fchdir(tree)
+        _check(libc.pivot_root(b".", b"."), "pivot_root")
+        _check(libc.umount2(b".", _MNT_DETACH), "umount")
+    except OSError:
         os.fchdir(inside)
         os.chroot(".")
-        os.close(inside)
-        os.close(own)
+        raise
+    for descriptor in (inside, own, tree):
+        os.close(descriptor)
+    os.chdir("/")
 
 
 def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:

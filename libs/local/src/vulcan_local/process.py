@@ -26,6 +26,7 @@ def launch_command(
     identity: Identity | None = None,
     death_signal: int = signal.SIGKILL,
     umask: int = PRIVATE_UMASK,
+    out_of_chroot: bool = False,
 ) -> list[str]:
     """The command that runs `argv` so that it dies with this process, as another user if asked."""
     plan: dict[str, Any] = {
@@ -33,6 +34,7 @@ def launch_command(
         "death_signal": int(death_signal),
         "argv": list(argv),
         "umask": umask,
+        "out_of_chroot": out_of_chroot,
         "open_files": OPEN_FILES,
     }
     if identity is not None:
@@ -74,6 +76,7 @@ class Process:
                     identity=service.identity,
                     death_signal=service.death_signal,
                     umask=service.umask,
+                    out_of_chroot=service.out_of_chroot,
                 ),
                 env=dict(service.env),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -53,6 +53,8 @@ class Service:
     hopeless_exit_codes: Collection[int] = ()
     """Ends that another start would only repeat, as for wrong settings."""
     umask: int = PRIVATE_UMASK
+    out_of_chroot: bool = False
+    """Whether it makes sandboxes, which the kernel allows nobody in a chroot."""
     identity: Identity | None = None
     before_start: Callable[[], Awaitable[None]] = field(default=_nothing)
     """Runs before each start, also after a crash."""

@@ -41,6 +41,14 @@ def machine_name(data: Path, *, default_data: Path) -> str:
     return f"{host}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:6]}"
 
 
+def _in_chroot() -> bool:
+    """True if this is root in a chroot: its root folder is then, as a rule, no mount point."""
+    if os.geteuid() != 0:
+        return False
+    mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+    return not any(line.split()[4] == "/" for line in mounts.splitlines())
+
+
 class PlatformServices:
     """Builds the services; all share an environment, a way to be asked and a way to be stopped."""
 
@@ -88,5 +96,6 @@ class PlatformServices:
             ready_timeout_s=self._ready_timeout_s,
             stop=self._stop,
             umask=_UMASK,
+            out_of_chroot=name in _EXECUTORS and _in_chroot(),
             hopeless_exit_codes={_EXIT_SETTINGS},
         )
