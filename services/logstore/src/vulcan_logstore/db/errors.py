@@ -1,5 +1,6 @@
 """What can go wrong with Postgres, in the three ways that matter: it is away, the data is refused, or we have a bug."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -58,10 +59,21 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _REFUSED as error:
+        _cancelled(error)
         raise RefusedDataError(f"{type(error).__name__}: {error}") from error
     except asyncpg.ClientConfigurationError as error:
         raise StartError(f"the database URL cannot be used: {error}") from error
     except _MISSING as error:
+        _cancelled(error)
         raise SchemaMissingError(str(error)) from error
     except _AWAY as error:
+        _cancelled(error)
         raise DatabaseAwayError(str(error) or type(error).__name__) from error
+
+
+def _cancelled(error: Exception) -> None:
+    """Give a cancellation its place back: cleaning up on a dead connection raises an error over it, and whoever takes
+    that for an answer would go on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
