@@ -50,7 +50,7 @@ class V8Settings(Struct, frozen=True, kw_only=True):
 
     start_timeout_s: Positive = 15.0
     renew_timeout_s: Positive = 2.0
-    clean_timeout_s: Positive = 0.25
+    clean_timeout_s: Positive = 2.0
     """How long a host has to show that a run left nothing behind; then it is killed."""
     kill_timeout_s: Positive = 5.0
     watch_interval_s: Positive = 0.05

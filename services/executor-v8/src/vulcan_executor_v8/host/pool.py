@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,9 @@ class Pool:
         self._low = asyncio.Event()
         self._baselines: weakref.WeakKeyDictionary[Host, Baseline] = weakref.WeakKeyDictionary()
         self._making: set[str] = set()
+        self._recycling: set[Host] = set()
+        self._recycled = asyncio.Event()
+        self._waiting: Counter[str] = Counter()
         self._leaving: set[Host] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -66,11 +69,27 @@ class Pool:
             HostStartError: none could be started.
         """
         host = self._kept_host(tenant, profile, stdin=stdin) or self._warm_host(profile)
+        while host is None and not stdin and self._coming_back(tenant, profile) > self._waiting[tenant]:
+            await self._one_came_back(tenant)
+            host = self._kept_host(tenant, profile, stdin=stdin) or self._warm_host(profile)
         if host is None:
             host = await self._start(profile)
         host.tenant = tenant
         host.runs += 1
         return host
+
+    def _coming_back(self, tenant: str, profile: Profile) -> int:
+        return sum(host.tenant == tenant and host.profile == profile for host in self._recycling)
+
+    async def _one_came_back(self, tenant: str) -> None:
+        """Wait for the end of the next recycling, good or bad: cheaper than another host, and soon over."""
+        self._waiting[tenant] += 1
+        try:
+            await self._recycled.wait()
+        finally:
+            self._waiting[tenant] -= 1
+            if not self._waiting[tenant]:
+                del self._waiting[tenant]
 
     def _kept_host(self, tenant: str, profile: Profile, *, stdin: bool) -> Host | None:
         for host in reversed(self._kept):
@@ -119,7 +138,7 @@ class Pool:
         if self._closing or not settings.reuse or host.runs >= settings.max_runs_per_host or host.profile.egress:
             self._destroy_soon(host)
         else:
-            self._leaving.add(host)
+            self._recycling.add(host)
             self._spawn(self._recycle(host))
 
     def discard(self, host: Host) -> None:
@@ -129,19 +148,34 @@ class Pool:
 
     async def _recycle(self, host: Host) -> None:
         try:
-            clean = await proved_clean(host, self._baselines[host], self._settings.clean_timeout_s)
-            if clean:
-                host.group.set_limits(self.resting_limits(host.profile))
-                clean = await host.renew(self._settings.renew_timeout_s)
-        except (ChannelBrokenError, OSError):
-            clean = False
+            clean = await self._cleaned(host)
+        finally:
+            self._recycling.discard(host)
+            self._leaving.add(host)
         if not clean or self._closing:
+            self._tell_recycled()
             await self._destroy(host)
             return
         host.idle_since = time.monotonic()
         self._leaving.discard(host)
         self._kept.append(host)
+        self._tell_recycled()
         self._sweep()
+
+    def _tell_recycled(self) -> None:
+        self._recycled.set()
+        self._recycled = asyncio.Event()
+
+    async def _cleaned(self, host: Host) -> bool:
+        """Prove that the host is clean, and have it ready for another run."""
+        try:
+            clean = await proved_clean(host, self._baselines[host], self._settings.clean_timeout_s)
+            if clean:
+                host.group.set_limits(self.resting_limits(host.profile))
+                clean = await host.renew(self._settings.renew_timeout_s)
+        except (ChannelBrokenError, OSError):
+            return False
+        return clean
 
     def _destroy_soon(self, host: Host) -> None:
         self._leaving.add(host)
@@ -168,7 +202,7 @@ class Pool:
     @property
     def holds(self) -> set[str]:
         """The names of the hosts that wait, are being made, or are being destroyed: everything but what runs."""
-        return {host.name for host in (*self._warm, *self._kept, *self._leaving)} | self._making
+        return {host.name for host in (*self._warm, *self._kept, *self._recycling, *self._leaving)} | self._making
 
     @property
     def _target(self) -> int:

@@ -18,8 +18,7 @@ from vulcan_executor_v8.jail.launch import SECCOMP_FD, Launch, Launcher, Places,
 from vulcan_executor_v8.settings import V8Settings
 
 _STDERR_KEPT: Final = 2048
-_REMOVE_TRIES: Final = 50
-_REMOVE_PAUSE_S: Final = 0.01
+_REMOVE_PAUSE_S: Final = 0.005
 
 
 class HostStartError(Exception):
@@ -206,12 +205,13 @@ class Host:
         gone = await self._reaped(timeout_s)
         await self.let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for _ in range(_REMOVE_TRIES):
-            if self.group.remove():
-                return gone
+        deadline = time.monotonic() + timeout_s
+        while not self.group.remove():  # the kernel still takes the last member down
+            if time.monotonic() > deadline:
+                return False
             self.group.kill()
             await asyncio.sleep(_REMOVE_PAUSE_S)
-        return False
+        return gone
 
     async def _reaped(self, timeout_s: float) -> bool:
         if self._process is None:
