@@ -171,6 +171,7 @@ PARAMETERS = [
     ("/v1/workloads", "label==x"),
     ("/v1/workloads", "text=%00"),
     ("/v1/workloads", "submitted_after=yesterday"),
+    ("/v1/workloads", "submitted_after=123"),
     ("/v1/workloads", "submitted_after=2026-01-01T00:00:00"),
     ("/v1/stats", "window_s=-1"),
     ("/v1/stats", "window_s=nan"),
@@ -198,6 +199,11 @@ async def test_wrong_calls(api: httpx.AsyncClient) -> None:
     problem(await api.put("/v1/workloads", json={}), 405, "method_not_allowed")
     problem(await api.request("PROPFIND", "/v1/workloads"), 405, "method_not_allowed")
     problem(await api.post("/healthz"), 405, "method_not_allowed")
+    assert (await api.put("/v1/workloads", json={})).headers["allow"] == "GET, OPTIONS, POST"
+    options = await api.options(f"/v1/workloads/{'wl_01arz3ndektsv4rrffq69g5fav'}")
+    assert (options.status_code, options.headers["allow"]) == (204, "DELETE, GET, OPTIONS")
+    brewed = await api.request("BREW", "/v1/workloads")
+    assert (brewed.status_code, brewed.json()["code"]) == (400, "bad_request")
 
 
 def archive(entries: dict[str, bytes], kind: str = "tar.gz") -> bytes:

@@ -5,14 +5,29 @@ never ending one.
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from vulcan_chassis.problems import ProblemError
+from vulcan_contracts.ids import new_request_id
+from vulcan_contracts.problem import MEDIA_TYPE
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 HEAD_TIMEOUT_S: Final = 20.0
-_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def _answer(status: HTTPStatus, code: str, detail: str) -> bytes:
+    """A whole HTTP response with a problem document, for what never becomes a request."""
+    problem = ProblemError(status, code, detail).to_problem(request_id=new_request_id())
+    body = msgspec.json.encode(problem)
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+        f"x-request-id: {problem.request_id}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -36,7 +51,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES + len(data):
-                self._refuse(_TOO_LARGE)
+                self._refuse(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large", "Send less before the body."
+                )
                 return
         super().data_received(data)
 
@@ -59,7 +76,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _head_begins(self) -> None:
         self._in_head = True
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, _TOO_SLOW)
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._too_slow)
 
     def _head_ends(self) -> None:
         self._in_head = False
@@ -67,8 +84,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _refuse(self, answer: bytes) -> None:
+    def _too_slow(self) -> None:
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", f"No request came within {HEAD_TIMEOUT_S:g} s.")
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls for what is no HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", msg)
+
+    def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
         self._head_ends()
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            self.transport.write(_answer(status, code, detail))
             self.transport.close()

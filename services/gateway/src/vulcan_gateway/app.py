@@ -10,6 +10,7 @@ from vulcan_chassis.request_context import RequestContext
 from vulcan_gateway.http import admin, artifacts, cluster, errors, events, keys, logs, ops, stats, submit, workloads
 from vulcan_gateway.http.auth import Authentication
 from vulcan_gateway.http.draining import DrainBodies
+from vulcan_gateway.http.methods import AnswerOptions, Methods
 from vulcan_gateway.http.openapi import document
 from vulcan_gateway.http.security import SecurityHeaders
 from vulcan_gateway.parts import Parts
@@ -40,7 +41,7 @@ def make_app(parts: Parts, version: str) -> Any:
         debug=False,
     )
     routes.state.document = document(HANDLERS, version, parts.settings.limits)
-    guarded = Authentication(routes, parts.keyring)
+    guarded = Authentication(AnswerOptions(routes, Methods(HANDLERS)), parts.keyring)
     limits = parts.settings.limits
     patient = DrainBodies(guarded, limit_bytes=limits.drain_bytes, timeout_s=limits.drain_timeout_s)
     return RequestContext(SecurityHeaders(patient), parts.registry)

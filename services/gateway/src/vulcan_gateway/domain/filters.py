@@ -14,6 +14,8 @@ from vulcan_gateway.domain.refusals import Refusal
 SearchText = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 CursorText = Annotated[str, Meta(max_length=128)]
+# Documented as what it is, but checked where a wrong one is answered with `invalid_cursor`.
+SeqText = Annotated[str, Meta(max_length=128, extra_json_schema={"pattern": "^[0-9]{1,18}$"})]
 
 
 class LineFilter(NamedTuple):

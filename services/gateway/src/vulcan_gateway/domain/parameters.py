@@ -1,7 +1,9 @@
 """Query parameters: each call declares a Struct, and a request that does not fit it is refused by name."""
 
+import re
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +15,9 @@ from vulcan_gateway.domain.refusals import Refusal
 
 T = TypeVar("T", bound=Struct)
 
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+"""How a time begins; msgspec would also read a bare number as one."""
+
 
 def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     """The parameters as `declared`; fields of type list may be given several times.
@@ -20,7 +25,8 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     Raises:
         Refusal: `invalid_parameter`, with every parameter that is unknown or doubled, or the first that is wrong.
     """
-    lists = {field.encode_name for field in msgspec.structs.fields(declared) if _is_list(field.type)}
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(declared)}
+    lists = {name for name, kind in kinds.items() if _is_list(kind)}
     values: dict[str, Any] = {}
     wrong: list[FieldError] = []
     for name, value in pairs:
@@ -31,6 +37,11 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
         else:
             values[name] = value
     wrong += unknown_fields(values, declared)
+    wrong += [
+        FieldError(field=name, message="is not a time, as in 2026-01-31T09:00:00Z")
+        for name, kind in kinds.items()
+        if _is_time(kind) and name in values and not _DATE.match(values[name])
+    ]
     if wrong:
         raise _refusal(wrong)
     try:
@@ -46,6 +57,10 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
 def _is_list(declared: Any) -> bool:
     origin = get_origin(declared)
     return _is_list(get_args(declared)[0]) if origin is Annotated else origin is list
+
+
+def _is_time(declared: Any) -> bool:
+    return declared is datetime or any(_is_time(part) for part in get_args(declared))
 
 
 def _refusal(wrong: list[FieldError]) -> Refusal:

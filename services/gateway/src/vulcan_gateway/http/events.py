@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from vulcan_contracts.views import EventPage
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.cursors import decode_seq
-from vulcan_gateway.domain.filters import CursorText
+from vulcan_gateway.domain.filters import SeqText
 from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.views import event_view
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
@@ -25,14 +25,14 @@ EventType = Literal[
 class WorkloadEventsQuery(Struct, frozen=True, kw_only=True):
     """`after`: the event to go on behind, by its `seq`."""
 
-    after: CursorText | None = None
+    after: SeqText | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 class EventsQuery(Struct, frozen=True, kw_only=True):
     """`after`: the event to go on behind, by its `seq`. `type`: only these; may be given several times."""
 
-    after: CursorText | None = None
+    after: SeqText | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     type: list[EventType] = []
 

@@ -10,7 +10,7 @@ from vulcan_contracts.logs import Stream
 from vulcan_contracts.views import LogPage
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.cursors import decode_seq
-from vulcan_gateway.domain.filters import CursorText, LineFilter, Moment, SearchText
+from vulcan_gateway.domain.filters import LineFilter, Moment, SearchText, SeqText
 from vulcan_gateway.domain.headers import attachment, wants_event_stream
 from vulcan_gateway.history import LinePage
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
@@ -25,7 +25,7 @@ class LogQuery(Struct, frozen=True, kw_only=True):
     """`after`: the line to go on behind. `search`: a text that the line holds, in the same case. `tail`: begin with
     the last so many lines. `download` 1: all of it as plain text."""
 
-    after: CursorText | None = None
+    after: SeqText | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     stream: Stream | None = None
     search: SearchText | None = None
