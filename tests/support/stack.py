@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +29,7 @@ class Stack:
         self.url = ""
         self.key = ""
         self._environ = environ
-        self._output = Path(tempfile.mkstemp(prefix="vulcan-up-", suffix=".log")[1])
+        self._output = data.with_name(f"{data.name}-up.log")
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -46,7 +45,7 @@ class Stack:
         """Start it again after `stop` or `crash`, in the same data directory."""
         endpoint = self.data / "endpoint"
         endpoint.unlink(missing_ok=True)  # of a crashed one
-        with self._output.open("ab") as output:
+        with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("vulcan")), "up"],
                 env=self._environ,
@@ -72,8 +71,6 @@ class Stack:
             process.wait()
             raise AssertionError(f"vulcan up does not stop:\n{self.output()}") from None
         assert code == 0, f"vulcan up ended with {code}:\n{self.output()}"
-        self._output.unlink()
-        self._output.touch()
 
     def crash(self) -> None:
         """SIGKILL the supervisor itself; the kernel ends the services."""
@@ -112,7 +109,6 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._output.unlink(missing_ok=True)
 
     def _report(self) -> Any:
         return msgspec.json.decode((self.data / "services.json").read_bytes())

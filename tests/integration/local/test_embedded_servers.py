@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import stat
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -90,15 +91,15 @@ async def fill(url: str) -> None:
 
 
 async def test_nats_takes_its_own_credentials_and_nobody_else(tmp_path: Path) -> None:
-    async with nats_up(DataDir.open(tmp_path)) as (nats, _):
+    async with nats_up(DataDir.open(tmp_path)) as (nats, told):
         url = nats.url_file.read_text().strip()
         assert stat.S_IMODE(nats.url_file.stat().st_mode) == 0o600
         bus = await Bus.connect(NatsSettings(url=url), name="test")
         await bus.close()
         bare = f"nats://{url.partition('@')[2]}"
-        with pytest.raises(EventStoreUnavailableError) as raised:
+        with pytest.raises(EventStoreUnavailableError):
             await Bus.connect(NatsSettings(url=bare, connect_timeout_s=5.0), name="test")
-        assert "uthorization" in str(raised.value)
+        await until(lambda: "authentication error" in told.tail("nats"))
 
 
 async def test_nats_comes_back_on_its_port_with_its_streams_after_kill_9_and_after_a_stop(tmp_path: Path) -> None:
@@ -179,10 +180,13 @@ async def test_only_this_user_reaches_postgres_and_no_parent_folder_was_opened(t
     assert stat.S_IMODE((outer / "data").stat().st_mode) == 0o700
 
 
-async def test_a_path_too_long_for_a_socket_works_all_the_same(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    async with postgres_up(DataDir.open(tmp_path / ("long " * 10) / ("'quoted' " * 8))) as (postgres, _):
-        await fill(postgres.url)
-        assert await rows(postgres.url) == 1000
+async def test_a_path_too_long_for_a_socket_works_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="v", dir="/tmp") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        monkeypatch.setattr("vulcan_local.datadir.ROOT_RUNTIME_DIR", runtime)
+        data = DataDir.open(tmp_path / ("long " * 10) / ("'quoted' " * 8))
+        async with postgres_up(data) as (postgres, _):
+            await fill(postgres.url)
+            assert await rows(postgres.url) == 1000
+        data.remove_runtime_folder()
+        assert os.listdir(runtime) == []  # noqa: PTH208 - does not block

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ class DataDir:
         self.nats = root / "nats"
         self.postgres = root / "postgres"
         self._lock = root / "lock"
+        self._runtime: Path | None = None
 
     @classmethod
     def open(cls, root: Path) -> "DataDir":
@@ -119,9 +121,16 @@ class DataDir:
         found = parent.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise LocalError(f"{parent} is not a private folder of this user", hint="Remove it, then start again.")
+        self._runtime = parent
         folder = parent / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
+
+    def remove_runtime_folder(self) -> None:
+        """Take away what `socket_folder` made outside of the data directory. For after the stop."""
+        if self._runtime is not None:
+            shutil.rmtree(self._runtime)
+            self._runtime = None
 
 
 class Lock:

@@ -77,6 +77,7 @@ class Stack:
         left = await kill_orphans()
         if left:
             self._console.say(f"ended {left} processes that their services had left behind")
+        self._data.remove_runtime_folder()
         self._reporter.close()
 
     def kill(self) -> None:
