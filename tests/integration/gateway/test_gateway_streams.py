@@ -299,12 +299,14 @@ async def test_events_outlive_a_restart_of_nats(api: httpx.AsyncClient, world: W
         assert [(await anext(live)).event for _ in range(3)] == ["scheduled", "started", "completed"]
 
 
-@pytest.mark.parametrize("after", ["x", "-1", "1.5", "9" * 30, "٣"])
+@pytest.mark.parametrize("after", ["", "x", "-1", "1.5", "9" * 30, "٣"])
 async def test_wrong_positions(api: httpx.AsyncClient, world: World, after: str) -> None:
     workload_id = await submit(api)
     for path in (f"/v1/workloads/{workload_id}/logs", f"/v1/workloads/{workload_id}/events", "/v1/events"):
         answer = await api.get(path, params={"after": after})
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), path
+        if not after:
+            continue  # an empty Last-Event-ID is what a client sends that has seen nothing
         answer = await api.get(path, headers=[(b"accept", b"text/event-stream"), (b"last-event-id", after.encode())])
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), path
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from vulcan_contracts.ids import WORKLOAD_ID
 from vulcan_gateway.domain.refusals import Refusal
 
-MAX_SEQ: Final = 2**63 - 1
+_MAX_SEQ_DIGITS: Final = 18
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_MICROS: Final = 253_402_300_799_000_000  # the year 9999, as far as datetime goes
 _MAX_CHARS: Final = 96
@@ -49,9 +49,9 @@ def decode_seq(text: str, *, parameter: str = "after") -> int:
     """A line's or an event's number, as `after` and `Last-Event-ID` carry it.
 
     Raises:
-        Refusal: `invalid_cursor`; it is not a number from 0 to 2^63 - 1.
+        Refusal: `invalid_cursor`; it is not a number of at most 18 digits.
     """
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > MAX_SEQ:
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_SEQ_DIGITS:
         raise _invalid(parameter)
     return int(text)
 

@@ -84,7 +84,7 @@ async def tenant_events(request: Call, gateway: Gateway) -> Response[bytes]:
     if wants_event_stream(request.headers.get("accept", "")):
         after = last_event_id(request, wanted.after)
         return event_stream(gateway, request, gateway.tail.tenant_events(tenant, after, types))
-    position = decode_seq(wanted.after) if wanted.after else 0
+    position = decode_seq(wanted.after) if wanted.after is not None else 0
     subject = wanted_events(tenant, types)
     page = await gateway.patience.read(lambda: gateway.events.read(subject, after_seq=position, limit=wanted.limit))
     items = [event_view(event) for event in page.events if not types or event.envelope.type in types]

@@ -33,7 +33,7 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
     },
     "Last-Event-ID": {
         "description": "The `id:` that a stream goes on behind.",
-        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+        "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
     },
 }
 
