@@ -25,7 +25,6 @@ class Usage(Struct, frozen=True, kw_only=True):
     """What a group has used; None where no controller tells. Counters run since the group was made."""
 
     cpu_s: float | None = None
-    memory_bytes: int | None = None
     peak_bytes: int | None = None
     oom_kills: int = 0
     memory_hits: int = 0
@@ -135,7 +134,6 @@ class Group:
                 peak = _number(_read(folder / "memory.max_usage_in_bytes"))
         return Usage(
             cpu_s=self.cpu_s(),
-            memory_bytes=self.memory_bytes(),
             peak_bytes=peak,
             oom_kills=kills,
             memory_hits=hits,

@@ -18,7 +18,8 @@ class Mount(Struct, frozen=True, kw_only=True):
 
 
 def find(mountinfo: str, own_groups: str) -> dict[str, Mount]:
-    """The mounts by controller, from the texts of /proc/self/mountinfo and /proc/self/cgroup. Version 1 wins.
+    """The mounts by controller, from the texts of /proc/self/mountinfo and /proc/self/cgroup. The first mount of
+    each counts, others are copies for some other root. Version 1 wins.
 
     Of version 2 one entry comes back, named `unified`: which controllers it has is for its files to say.
     """
@@ -35,7 +36,7 @@ def find(mountinfo: str, own_groups: str) -> dict[str, Mount]:
         elif kind[0] == "cgroup":
             for controller in set(kind[2].split(",")) & set(CONTROLLERS):
                 own = groups.get(controller, "/")
-                found[controller] = _mount(controller, 1, mount_point, root_in_tree, own)
+                found.setdefault(controller, _mount(controller, 1, mount_point, root_in_tree, own))
     return found
 
 

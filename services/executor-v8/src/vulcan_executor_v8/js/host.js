@@ -26,7 +26,17 @@ const permissions = {
   import: false,
 };
 
-let pendingWrites = Promise.resolve();
+const unsent = [];
+let sending = false;
+
+async function sendAll() {
+  sending = true;
+  while (unsent.length > 0) {
+    const frame = unsent.shift();
+    for (let sent = 0; sent < frame.length;) sent += await control.write(frame.subarray(sent));
+  }
+  sending = false;
+}
 
 function send(header, payload) {
   const head = encoder.encode(JSON.stringify({ ...header, size: payload?.byteLength ?? 0 }));
@@ -34,9 +44,8 @@ function send(header, payload) {
   new DataView(frame.buffer).setUint32(0, head.length);
   frame.set(head, 4);
   if (payload) frame.set(payload, 4 + head.length);
-  pendingWrites = pendingWrites.then(async () => {
-    for (let sent = 0; sent < frame.length;) sent += await control.write(frame.subarray(sent));
-  });
+  unsent.push(frame);
+  if (!sending) sendAll();
 }
 
 async function readExactly(size) {
@@ -92,8 +101,9 @@ function freshWorker() {
 function run(worker, request) {
   return new Promise((finished) => {
     const end = (code, result) => {
-      worker.terminate();
+      worker.onmessage = worker.onerror = null;
       send({ type: "end", nonce: request.nonce, code, result });
+      worker.terminate();
       finished();
     };
     worker.onmessage = ({ data }) => {
