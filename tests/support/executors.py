@@ -20,7 +20,8 @@ from vulcan_eventstore.dispatch import Claims, Dispatcher
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.follower import last_event_seq
 from vulcan_eventstore.log_reader import LogReader
-from vulcan_eventstore.log_writer import LogWriterSettings, seal
+from vulcan_eventstore.log_seal import seal
+from vulcan_eventstore.log_writer import LogWriterSettings
 from vulcan_eventstore.workload_log import Tracked, WorkloadLog
 from vulcan_sandbox.attempt import NodeIdentity
 from vulcan_sandbox.executor import RunLogs
@@ -132,8 +133,9 @@ class Platform:
         """Declare a life of a node over, as the scheduler does: seal the log, then say so."""
         tracked = await self.log.load(TENANT, workload_id)
         assert tracked is not None
-        last = await seal(self.bus, TENANT, workload_id, tracked.state.attempt, "lost")
-        command = LoseExecutor(node=me.node, incarnation=me.incarnation, at=utc_now(), last_line=last)
+        attempt = tracked.state.attempt
+        last = await seal(self.bus, TENANT, workload_id, attempt, "lost")
+        command = LoseExecutor(node=me.node, incarnation=me.incarnation, attempt=attempt, at=utc_now(), last_line=last)
         await self.log.execute(TENANT, workload_id, command, actor="scheduler")
 
     async def state(self, workload_id: str) -> Workload:

@@ -180,7 +180,9 @@ class World:
     def lose(self, chore: Lose) -> None:
         recorded = self.append(
             chore.workload_id,
-            commands.LoseExecutor(node=chore.node, incarnation=chore.incarnation, at=self.moment, last_line=1),
+            commands.LoseExecutor(
+                node=chore.node, incarnation=chore.incarnation, attempt=chore.attempt, at=self.moment, last_line=1
+            ),
         )
         state = self.states[chore.workload_id]
         self.plan.absorb(state, self.seqs[chore.workload_id], self.now)

@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+import sys
+from contextlib import aclosing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,8 +16,11 @@ from vulcan_contracts.logs import LogBatch, LogLine, decode_batch
 from vulcan_eventstore import jetstream
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import EventStoreUnavailableError, LogFencedError
+from vulcan_eventstore.follower import follow_logs
 from vulcan_eventstore.log_reader import LogReader
-from vulcan_eventstore.log_writer import LogWriter, LogWriterSettings, seal
+from vulcan_eventstore.log_seal import seal
+from vulcan_eventstore.log_tail import find_end, shut
+from vulcan_eventstore.log_writer import LogWriter, LogWriterSettings
 from vulcan_eventstore.streams import StreamSettings, ensure_streams
 
 _ID = "wl_a"
@@ -212,21 +218,69 @@ async def test_a_sealed_attempt_cannot_be_opened(bus: Bus) -> None:
     await third.close()
 
 
-async def test_a_seal_gets_in_while_the_lost_writer_writes_on(bus: Bus) -> None:
-    zombie = await LogWriter.open(bus, tenant=TENANT, workload_id=_ID, attempt=1)
-
-    async def haunt() -> None:
-        while True:
-            await zombie.write("stdout", "boo")
-            await asyncio.sleep(0.001)
-
-    haunting = asyncio.create_task(haunt())
-    await asyncio.sleep(0.1)
-    last = await seal(bus, TENANT, _ID, 1, "lost", deadline_s=20.0)
-    with pytest.raises(LogFencedError):
-        await haunting
+async def test_a_seal_gets_in_while_another_process_floods_the_log(nats_server: NatsServer, bus: Bus) -> None:
+    zombie = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "support.flooding_writer", nats_server.url, _ID,
+        cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(30.0):
+            while await LogReader(bus).last_line(TENANT, _ID) < 1000:  # noqa: ASYNC110 - asks the server
+                await asyncio.sleep(0.005)
+        last = await seal(bus, TENANT, _ID, 1, "lost")
+        out, _ = await asyncio.wait_for(zombie.communicate(), 30.0)
+        assert out == b"fenced\n"
+    finally:
+        if zombie.returncode is None:
+            zombie.kill()
+            await zombie.wait()
     assert await LogReader(bus).last_line(TENANT, _ID) == last
-    assert (await _texts(bus))[-1] == "lost"
+    assert await seal(bus, TENANT, _ID, 1, "lost") == last
+    reader = LogReader(bus)
+    assert [line.text for line in await reader.read(TENANT, _ID, after_line=last - 1)] == ["lost"]
+    for after in (0, last // 2, last - 700):
+        lines = await reader.read(TENANT, _ID, after_line=max(0, after), limit=900)
+        assert [line.seq for line in lines] == list(range(max(0, after) + 1, min(after + 900, last) + 1))
+
+
+async def test_a_seal_that_was_cut_off_half_way_is_taken_up(bus: Bus) -> None:
+    zombie = await _open(bus)
+    for text in ("one", "two"):
+        await zombie.write("stdout", text)
+    async with asyncio.timeout(5.0):
+        while await LogReader(bus).last_line(TENANT, _ID) < 2:  # noqa: ASYNC110 - asks the server
+            await asyncio.sleep(0.005)
+    await shut(bus, TENANT, _ID, await find_end(bus, TENANT, _ID))
+    await shut(bus, TENANT, _ID, await find_end(bus, TENANT, _ID))
+
+    await zombie.write("stdout", "a ghost")
+    with pytest.raises(LogFencedError):
+        await zombie.close()
+    assert await LogReader(bus).last_line(TENANT, _ID) == 2
+    async with aclosing(follow_logs(bus)) as followed:
+        seen = [line.text for stored in await anext(followed) for line in stored.batch.lines]
+    assert seen == await _texts(bus) == ["one", "two"]
+    assert await seal(bus, TENANT, _ID, 1, "lost") == 3
+    second = await _open(bus, attempt=2)
+    assert await second.write("stdout", "three") == 4
+    await second.close()
+    assert await _texts(bus) == ["one", "two", "lost", "three"]
+
+
+async def test_shut_out_before_the_first_line(bus: Bus) -> None:
+    await shut(bus, TENANT, _ID, await find_end(bus, TENANT, _ID))
+    assert await LogReader(bus).last_line(TENANT, _ID) == 0
+    assert await LogReader(bus).read(TENANT, _ID) == []
+    assert await seal(bus, TENANT, _ID, 1, "lost") == 1
+
+
+async def test_no_seal_on_a_later_attempt(bus: Bus) -> None:
+    second = await _open(bus, attempt=2)
+    await second.write("stdout", "alive")
+    await second.close()
+    with pytest.raises(LogFencedError):
+        await seal(bus, TENANT, _ID, 1, "lost")
+    assert await _texts(bus) == ["alive"]
 
 
 async def test_abandon_stops_at_once(nats_server: NatsServer, bus: Bus) -> None:

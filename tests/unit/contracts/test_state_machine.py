@@ -71,7 +71,12 @@ ends = st.builds(
     commands.End, node=nodes, incarnation=incarnations, attempt=attempts, outcome=outcomes, at=seconds.map(at)
 )
 losses = st.builds(
-    commands.LoseExecutor, node=nodes, incarnation=incarnations, at=seconds.map(at), last_line=st.integers(0, 5)
+    commands.LoseExecutor,
+    node=nodes,
+    incarnation=incarnations,
+    attempt=attempts,
+    at=seconds.map(at),
+    last_line=st.integers(0, 5),
 )
 others = st.one_of(
     st.just(commands.RequestKill()), st.just(commands.Delete()), st.builds(commands.Expire, at=seconds.map(at))

@@ -96,7 +96,7 @@ commands = st.lists(
         st.just(Schedule(isolation="v8", isolation_reason="", **NODE)),
         st.builds(lambda attempt: Start(attempt=attempt, **NODE), st.integers(1, 3)),
         st.builds(lambda n, outcome: End(attempt=n, outcome=outcome, at=NOON, **NODE), st.integers(1, 3), outcomes),
-        st.just(LoseExecutor(at=NOON, last_line=1, **NODE)),
+        st.just(LoseExecutor(attempt=1, at=NOON, last_line=1, **NODE)),
         st.just(RequestKill()),
         st.just(Expire(at=NOON + timedelta(days=9))),
         st.just(Delete()),
@@ -158,7 +158,7 @@ def test_what_never_ran_has_no_times_of_a_run() -> None:
 
 
 def test_a_lost_executor_measured_nothing() -> None:
-    lost = LoseExecutor(at=NOON, last_line=1, **NODE)
+    lost = LoseExecutor(attempt=1, at=NOON, last_line=1, **NODE)
     found = events(
         [Schedule(isolation="v8", isolation_reason="", **NODE), Start(attempt=1, **NODE), RequestKill(), lost]
     )

@@ -52,6 +52,7 @@ class LoseExecutor(Struct, frozen=True, kw_only=True):
 
     node: str
     incarnation: str
+    attempt: int
     at: datetime
     last_line: int
 

@@ -129,7 +129,9 @@ def _ending(state: Workload, outcome: Outcome, at: datetime) -> EventData:
 
 
 def _lose_executor(state: Workload, command: LoseExecutor) -> EventData | None:
-    if state.state != "running" or not state.held_by(command.node, command.incarnation):
+    if state.state != "running" or state.attempt != command.attempt:
+        return None
+    if not state.held_by(command.node, command.incarnation):
         return None
     if state.kill_requested:
         message = f"Killed on request; node {command.node} was lost before it could confirm."

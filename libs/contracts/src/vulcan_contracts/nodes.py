@@ -23,8 +23,8 @@ class BackendReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     engine: `deno 2.9.8`. runtimes: those it can run; images: whether OCI images run. features: the spec's options that
     work (`egress`, `npm`, ...). boundary: what holds hostile code, in words. warnings: what is weaker than it could
-    be here, and what to do. unavailable_reason and hint: why it does not work at all, and what to do. details: what else
-    is worth knowing; `emulated` true where a machine is emulated in software, which the scheduler avoids.
+    be here, and what to do. unavailable_reason and hint: why it does not work at all, and what to do. details: what
+    else is worth knowing; `emulated` true where a machine is emulated in software, which the scheduler avoids.
     """
 
     isolation: Backend

@@ -8,6 +8,8 @@ from vulcan_contracts import subjects
 from vulcan_contracts.logs import LogBatch, LogLine, decode_batch
 from vulcan_eventstore import jetstream
 from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.jetstream import Stored
+from vulcan_eventstore.log_tail import find_end
 
 _FIRST_PAGE_BATCHES: Final = 2
 _PAGE_BATCHES: Final = 128
@@ -32,8 +34,7 @@ class LogReader:
         Raises:
             EventStoreUnavailableError: NATS does not answer.
         """
-        newest = await self._newest(subjects.log(tenant, workload_id))
-        return 0 if newest is None else newest.batch.last
+        return (await find_end(self._bus, tenant, workload_id)).line
 
     async def read(self, tenant: str, workload_id: str, *, after_line: int = 0, limit: int = 1000) -> list[LogLine]:
         """The lines behind `after_line`, oldest first, at most `limit`.
@@ -45,32 +46,33 @@ class LogReader:
             EventStoreUnavailableError: NATS does not answer.
         """
         subject = subjects.log(tenant, workload_id)
-        seq = await self._find(subject, after_line + 1)
+        seq = await self._find(tenant, workload_id, after_line + 1)
         lines: list[LogLine] = []
         wanted = _FIRST_PAGE_BATCHES
         while seq is not None and len(lines) < limit:
             page = await jetstream.direct_many(
                 self._bus, subjects.LOGS_STREAM, subject, from_seq=seq, limit=wanted, max_bytes=_PAGE_BYTES
             )
-            for stored in page:
+            for stored in filter(_has_lines, page):
                 lines += [line for line in decode_batch(stored.data).lines if line.seq > after_line]
             more = page and page[-1].headers.get("Nats-Num-Pending") != "0"
             seq = page[-1].seq + 1 if more else None
             wanted = min(wanted * 4, _PAGE_BATCHES)
         return lines[:limit]
 
-    async def _find(self, subject: str, line: int) -> int | None:
+    async def _find(self, tenant: str, workload_id: str, line: int) -> int | None:
         """The stream sequence to read from to find this line; None if it is not there yet.
 
         Halves the stream between the workload's first and last batch until few lines are left in between.
         """
         if line <= _NEAR_LINES:
             return 1
-        newest = await self._newest(subject)
-        if newest is None or newest.batch.last < line:
+        end = await find_end(self._bus, tenant, workload_id)
+        if end.batch is None or end.line < line:
             return None
-        if newest.batch.first <= line:
-            return newest.seq
+        if end.batch.first <= line:
+            return end.lines_seq
+        subject, newest = subjects.log(tenant, workload_id), _Found(end.lines_seq, end.batch)
         before = await self._first_from(subject, 1)
         behind = newest
         while before is not None and line - before.batch.last > _NEAR_LINES and behind.seq - before.seq > 1:
@@ -84,10 +86,16 @@ class LogReader:
                 before = middle
         return 1 if before is None else before.seq
 
-    async def _newest(self, subject: str) -> _Found | None:
-        stored = await jetstream.last(self._bus, subjects.LOGS_STREAM, subject)
-        return None if stored is None else _Found(stored.seq, decode_batch(stored.data))
-
     async def _first_from(self, subject: str, seq: int) -> _Found | None:
-        found = await jetstream.direct_many(self._bus, subjects.LOGS_STREAM, subject, from_seq=seq, limit=1)
-        return _Found(found[0].seq, decode_batch(found[0].data)) if found else None
+        while True:
+            page = await jetstream.direct_many(self._bus, subjects.LOGS_STREAM, subject, from_seq=seq, limit=1)
+            if not page:
+                return None
+            if _has_lines(page[0]):
+                return _Found(page[0].seq, decode_batch(page[0].data))
+            seq = page[0].seq + 1
+
+
+def _has_lines(stored: Stored) -> bool:
+    """False for what shut out a writer."""
+    return bool(stored.data)

@@ -10,15 +10,12 @@ from typing import Final, Self
 
 from msgspec import Struct
 
-from vulcan_contracts import subjects
 from vulcan_contracts.clock import utc_now
-from vulcan_contracts.ids import ulid
-from vulcan_contracts.logs import LogBatch, LogLine, Stream, decode_batch, encode_batch
-from vulcan_eventstore import jetstream
+from vulcan_contracts.logs import LogLine, Stream
 from vulcan_eventstore.backoff import patiently, within
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.errors import EventStoreError, LogFencedError, StaleWriteError
-from vulcan_eventstore.jetstream import Stored
+from vulcan_eventstore.errors import EventStoreError, LogFencedError
+from vulcan_eventstore.log_tail import LogEnd, LogTail, find_end
 
 _LINE_OVERHEAD_BYTES: Final = 64
 
@@ -37,9 +34,9 @@ class LogWriter:
     """The one writer of an attempt's log. Open it after `started` is on the event log: the attempt is yours then."""
 
     def __init__(
-        self, bus: Bus, *, tenant: str, workload_id: str, attempt: int, settings: LogWriterSettings, end: "_End"
+        self, bus: Bus, *, tenant: str, workload_id: str, attempt: int, settings: LogWriterSettings, end: LogEnd
     ) -> None:
-        self._tail = _Tail(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, end=end)
+        self._tail = LogTail(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, end=end)
         self._settings = settings
         self._next_line = end.line + 1
         self._buffer: list[LogLine] = []
@@ -70,9 +67,9 @@ class LogWriter:
             EventStoreUnavailableError: NATS is away for longer than `patience_s`.
         """
         settings = settings or LogWriterSettings()
-        end = _End()
+        end = LogEnd()
         if attempt > 1:
-            end = await within(settings.patience_s, _find_end(bus, tenant, workload_id))
+            end = await within(settings.patience_s, patiently(bus, "log", lambda: find_end(bus, tenant, workload_id)))
             if end.attempt >= attempt:
                 raise LogFencedError(f"{workload_id}: attempt {end.attempt} has written already")
         return cls(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, settings=settings, end=end)
@@ -181,93 +178,3 @@ class LogWriter:
         if not self._buffer and not self._closing:
             self._filled.clear()
         return lines
-
-
-async def seal(bus: Bus, tenant: str, workload_id: str, attempt: int, text: str, *, deadline_s: float = 10.0) -> int:
-    """End the log of an attempt whose writer is lost, with one `system` line; what that writer still sends is refused.
-
-    Repeated with the same text it finds its own line. A writer that floods its log without a pause can hold the seal
-    off for as long as it does: until its run's output limit.
-
-    Returns:
-        the line's number: the last one of the attempt.
-
-    Raises:
-        EventStoreUnavailableError: not sealed by the deadline; a repeat is safe.
-    """
-
-    async def until_sealed() -> int:
-        while True:
-            end = await _find_end(bus, tenant, workload_id)
-            if end.is_seal(attempt, text):
-                return end.line
-            line = LogLine(seq=end.line + 1, time=utc_now(), stream="system", text=text)
-            try:
-                await _Tail(bus, tenant=tenant, workload_id=workload_id, attempt=attempt, end=end).append([line])
-            except LogFencedError:
-                continue  # the lost writer was still writing: behind it again
-            return line.seq
-
-    return await within(deadline_s, until_sealed())
-
-
-class _End(Struct, frozen=True):
-    """Where a workload's log ends."""
-
-    seq: int = 0
-    line: int = 0
-    attempt: int = 0
-    batch: LogBatch | None = None
-
-    def is_seal(self, attempt: int, text: str) -> bool:
-        if self.batch is None or self.attempt != attempt or len(self.batch.lines) != 1:
-            return False
-        return self.batch.lines[0].stream == "system" and self.batch.lines[0].text == text
-
-
-class _Tail:
-    """Appends batch after batch, each fenced on the one before."""
-
-    def __init__(self, bus: Bus, *, tenant: str, workload_id: str, attempt: int, end: _End) -> None:
-        self._bus = bus
-        self._tenant = tenant
-        self._workload_id = workload_id
-        self._attempt = attempt
-        self._subject = subjects.log(tenant, workload_id)
-        self._seq = end.seq
-        # Two writers may both have a batch that begins with the same line: neither may pass for the other's repeat.
-        self._writer = ulid()
-
-    async def append(self, lines: list[LogLine]) -> None:
-        """Store the lines as one batch, however often it takes; the caller sets the deadline.
-
-        Raises:
-            LogFencedError: the log does not end where this writer left it.
-        """
-        batch = LogBatch(workload_id=self._workload_id, tenant=self._tenant, attempt=self._attempt, lines=lines)
-        payload = encode_batch(batch)
-        headers = {
-            jetstream.MSG_ID: f"{self._workload_id}.{self._attempt}.{batch.first}.{self._writer}",
-            jetstream.EXPECTED_SEQ: str(self._seq),
-        }
-        try:
-            ack = await patiently(
-                self._bus, "log", lambda: jetstream.publish(self._bus, self._subject, payload, headers=headers)
-            )
-            self._seq = ack.seq
-        except StaleWriteError:
-            newest = await patiently(
-                self._bus, "log", lambda: jetstream.last(self._bus, subjects.LOGS_STREAM, self._subject)
-            )
-            if newest is None or newest.data != payload:
-                raise LogFencedError(f"{self._workload_id}: another writer took over its log") from None
-            self._seq = newest.seq  # an earlier try of this very batch
-
-
-async def _find_end(bus: Bus, tenant: str, workload_id: str) -> _End:
-    subject = subjects.log(tenant, workload_id)
-    newest: Stored | None = await patiently(bus, "log", lambda: jetstream.last(bus, subjects.LOGS_STREAM, subject))
-    if newest is None:
-        return _End()
-    batch = decode_batch(newest.data)
-    return _End(seq=newest.seq, line=batch.last, attempt=batch.attempt, batch=batch)

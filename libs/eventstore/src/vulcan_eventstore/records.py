@@ -38,6 +38,8 @@ def recorded(seq: int, subject: str, data: bytes) -> Recorded | None:
 
 def stored_batch(seq: int, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> StoredBatch | None:
     """The batch, or None if these bytes are none: said and counted, and never a reason to stand still."""
+    if not data:
+        return None  # what shuts out a writer holds no lines
     try:
         batch = decode_batch(data)
     except msgspec.DecodeError as error:

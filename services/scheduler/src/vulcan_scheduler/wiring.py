@@ -9,7 +9,7 @@ from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.dispatch import Dispatcher
 from vulcan_eventstore.lease import Lease
-from vulcan_eventstore.log_writer import seal
+from vulcan_eventstore.log_seal import seal
 from vulcan_eventstore.streams import ensure_streams
 from vulcan_eventstore.workload_log import WorkloadLog
 from vulcan_scheduler.app import Scheduler

@@ -100,20 +100,26 @@ class Chores:
         if state.state != "running" or not state.held_by(chore.node, chore.incarnation):
             return tracked
         # The line goes first: once the attempt is over on the log, nothing may be written behind what it ended with.
-        text = f"Node {chore.node} stopped answering; attempt {chore.attempt} is over."
-        last_line = await self._seal(chore.tenant, chore.workload_id, chore.attempt, text)
+        text = f"Node {chore.node} stopped answering; attempt {state.attempt} is over."
+        last_line = await self._seal(chore.tenant, chore.workload_id, state.attempt, text)
         command = commands.LoseExecutor(
-            node=chore.node, incarnation=chore.incarnation, at=_moment(self._desk), last_line=last_line
+            node=chore.node,
+            incarnation=chore.incarnation,
+            attempt=state.attempt,
+            at=_moment(self._desk),
+            last_line=last_line,
         )
-        tracked = await self._execute(chore, command)
+        tracked = await self._execute(chore, command, known=tracked)
         self._metrics.endings.labels(Reason.EXECUTOR_LOST).inc()
-        self._log.warning("an attempt is lost with its node", node=chore.node, attempt=chore.attempt)
+        self._log.warning("an attempt is lost with its node", node=chore.node, attempt=state.attempt)
         return tracked
 
-    async def _execute(self, chore: Expire | Lose, command: commands.Command) -> Tracked | None:
+    async def _execute(
+        self, chore: Expire | Lose, command: commands.Command, known: Tracked | None = None
+    ) -> Tracked | None:
         try:
             executed = await self._workloads.execute(
-                chore.tenant, chore.workload_id, command, actor=ACTOR, deadline_s=self._append_timeout_s
+                chore.tenant, chore.workload_id, command, actor=ACTOR, known=known, deadline_s=self._append_timeout_s
             )
         except DomainError:
             return await self._workloads.load(chore.tenant, chore.workload_id)
@@ -122,6 +128,8 @@ class Chores:
     async def _withdraw(self, chore: Withdraw) -> None:
         try:
             async with self._room:
+                if chore.node in self._desk.plan.registry.nodes:
+                    return  # it is back, and what is in its queue now is for this life of it
                 await self._dispatcher.withdraw(chore.node)
         except EventStoreError as error:
             # What stays in the queue grows too old there; whoever takes it before bounces off the log.
