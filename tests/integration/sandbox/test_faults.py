@@ -12,6 +12,7 @@ from vulcan_contracts.commands import Delete
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Resources, Retry
 from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.log_seal import seal
 from vulcan_eventstore.log_writer import LogWriterSettings
 from vulcan_sandbox.attempt import LostTouchError
 from vulcan_sandbox.fake import FakeBackend
@@ -152,6 +153,23 @@ async def test_a_silent_zombie_that_ends_by_itself(bus: Bus) -> None:
     state = await platform.state(workload_id)
     assert (state.state, state.attempt) == ("pending", 2)
     assert await platform.types(workload_id) == ["submitted", "scheduled", "started", "retrying"]
+
+
+@pytest.mark.parametrize(("max_attempts", "state"), [(1, "failed"), (2, "pending")])
+async def test_a_run_whose_log_was_sealed_by_one_who_died_then(bus: Bus, max_attempts: int, state: str) -> None:
+    platform, backend = Platform(bus), FakeBackend()
+    async with Node.running(bus, backend) as node:
+        lines = [command for number in range(10_000) for command in (f"print {number}", "sleep 0.01")]
+        spec = script(*lines, timeout_s=1000, retry=Retry(max_attempts=max_attempts))
+        workload_id = await platform.run(spec, node)
+        await platform.until_line(workload_id, "5")
+        last = await seal(bus, TENANT, workload_id, 1, "lost")
+        lost = await platform.until(workload_id, lambda workload: workload.state != "running")
+        assert backend.leftovers() == []
+    assert lost.state == state
+    assert lost.outcome is not None
+    assert lost.outcome.reason is Reason.EXECUTOR_LOST
+    assert lost.outcome.last_line == last == len(await platform.lines(workload_id))
 
 
 async def test_the_next_attempt_runs_while_the_zombie_lives(bus: Bus) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vulcan_chassis import logs
 from vulcan_contracts.clock import utc_now
-from vulcan_contracts.commands import End, Start
+from vulcan_contracts.commands import End, LoseExecutor, Start
 from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.errors import DomainError
 from vulcan_contracts.outcome import Outcome
@@ -162,6 +162,36 @@ class Attempt:
                 await _pause(give_up, error)
             else:
                 return True
+
+    async def lose(self, last_line: int) -> None:
+        """Append that the attempt is lost, unless the log says already what became of it.
+
+        Raises:
+            LostTouchError: the log was away for too long.
+        """
+        command = LoseExecutor(
+            node=self._me.node,
+            incarnation=self._me.incarnation,
+            attempt=self._number,
+            at=utc_now(),
+            last_line=last_line,
+        )
+        give_up = time.monotonic() + self._give_up_after_s
+        while True:
+            try:
+                await self._log.execute(
+                    self.workload.tenant,
+                    self.workload.id,
+                    command,
+                    actor=self._me.actor,
+                    deadline_s=self._deadline_s,
+                )
+            except BusClosedError:
+                raise
+            except EventStoreUnavailableError as error:
+                await _pause(give_up, error)
+            else:
+                return
 
     async def _has_ended_with(self, outcome: Outcome) -> bool:
         """Whether what the log says of the last attempt that ended is what we said."""

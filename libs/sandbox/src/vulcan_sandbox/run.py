@@ -118,6 +118,8 @@ class Run:
                 if outcome is None:
                     logs.get().warning("attempt dropped, another has it")
                     self._host.metrics.dropped("running")
+                    await self._destroy(preparing)
+                    await self._hand_over()
                     return
                 await self._end(outcome, preparing)
             finally:
@@ -235,6 +237,9 @@ class Run:
         except EventStoreUnavailableError as error:
             self._log_broke(error)
         # What reached the log is the log: the scheduler's seal too, but then our end is refused or is the only one.
+        return await self._stored_last_line()
+
+    async def _stored_last_line(self) -> int:
         give_up = time.monotonic() + self._settings.end_deadline_s
         while True:
             try:
@@ -245,6 +250,25 @@ class Run:
                 if time.monotonic() > give_up:
                     raise LostTouchError("the log was away for too long") from error
                 await asyncio.sleep(_PAUSE_S)
+
+    async def _hand_over(self) -> None:
+        """See to it that an attempt whose log was taken from us ends.
+
+        Whoever took it says so on the event log next, but may have died before it could; and this node is alive, so
+        nobody would miss the run.
+        """
+        patience = time.monotonic() + self._settings.recheck_interval_s
+        while time.monotonic() < patience:
+            try:
+                if await self.attempt.standing() == "gone":
+                    return
+            except BusClosedError:
+                raise
+            except EventStoreUnavailableError as error:
+                logs.get().debug("nobody says whose the attempt is", error=str(error))
+            await asyncio.sleep(_PAUSE_S)
+        logs.get().warning("nobody has ended the attempt")
+        await self.attempt.lose(await self._stored_last_line())
 
     def _log_broke(self, error: EventStoreError) -> None:
         if isinstance(error, LogFencedError):
