@@ -1,13 +1,15 @@
 import pytest
 
-from support.v8_backend import backend
+from support.v8_backend import backend, new_node, settings
 from support.v8_runs import limited, program, run
 from vulcan_contracts.reasons import Reason
 from vulcan_executor_v8.backend import V8Backend
 from vulcan_executor_v8.cgroups.tree import open_tree
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-HELD = open_tree("probe").controllers
+_TREE = open_tree(new_node())
+HELD = _TREE.controllers
+_TREE.remove()
 
 HOGS = {
     "objects": "const kept = []; for (;;) kept.push({ x: Math.random() });",
@@ -90,7 +92,6 @@ async def test_usage_is_measured(v8: V8Backend) -> None:
 
 
 async def test_without_control_groups_memory_is_sampled() -> None:
-    from support.v8_backend import new_node, settings
     from vulcan_executor_v8 import wiring
     from vulcan_executor_v8.cgroups.tree import CgroupTree
 

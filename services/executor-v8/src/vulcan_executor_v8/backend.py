@@ -1,6 +1,7 @@
 """The V8 backend: what it offers here, and a sandbox for each run."""
 
 import asyncio
+import contextlib
 import itertools
 import shutil
 from collections.abc import Callable, Sequence
@@ -97,6 +98,7 @@ class V8Backend:
 
     async def _probe(self) -> BackendReport:
         refused: list[str] = []
+        self._run_dir.mkdir(parents=True, exist_ok=True)
         for level in candidates(self._tools, self._settings.jail):
             launcher = Launcher(level, self._tools, self._deno, self._settings.npm_dir, self._settings.scratch_mb)
             try:
@@ -254,7 +256,7 @@ class V8Backend:
         """What is there now of runs, whoever made it: folders of sources, and hosts that are not the pool's."""
         waiting = set() if self._pool is None else self._pool.holds
         found = [str(folder) for folder in self._run_dir.glob("*/src/*")]
-        found += [str(folder) for folder in self._run_dir.iterdir() if folder.name not in waiting]
+        found += [str(folder) for folder in self._run_dir.glob("*") if folder.name not in waiting]
         for pid, words in using(self._run_dir).items():
             if not any(f"{self._run_dir}/{name}/" in words for name in waiting):
                 found.append(f"process {pid}")
@@ -286,3 +288,5 @@ class V8Backend:
         self._report = None
         await destroy_leftovers(self._tree, self._run_dir, self._settings.kill_timeout_s)
         self._tree.remove()
+        with contextlib.suppress(OSError):  # gone already, or somebody's
+            self._run_dir.rmdir()
