@@ -43,6 +43,7 @@ run: $(RUNTIME) ## set up what is needed, start Vulcan, run a sample on every ba
 	@exec $(BIN)/vulcan up $(ARGS)
 
 test: $(DEV) ## every test, on the real NATS, Postgres and Deno
+	@$(BIN)/python -m vulcan_local.install
 	$(BIN)/pytest $(ARGS)
 
 unit: $(DEV) ## the tests that need no server

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+
+from rich.console import Console
 
 PACKAGES: Final[Mapping[str, str]] = {"bwrap": "bubblewrap"}
 """Program and the package that brings it."""
@@ -80,3 +83,13 @@ async def _apt_get(arguments: list[str]) -> str:
             await asyncio.wait_for(child.wait(), _STOP_TIMEOUT_S)
     lines = output.decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else f"apt-get ended with exit code {child.returncode}"
+
+
+def main() -> None:
+    """Install what is missing, from the shell: `python -m vulcan_local.install`."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(install_missing(Console().print, Path(folder) / "failed"))
+
+
+if __name__ == "__main__":
+    main()
