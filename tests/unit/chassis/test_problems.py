@@ -14,9 +14,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 from prometheus_client import CollectorRegistry
 
-from vulcan_chassis.health import Health
-from vulcan_chassis.ops_routes import ops_handlers
-from vulcan_chassis.problems import ProblemError, exception_handlers, parse_validation
+from vulcan_chassis.metrics import exposition
+from vulcan_chassis.problem_handlers import exception_handlers
+from vulcan_chassis.problems import ProblemError, parse_validation
 from vulcan_chassis.request_context import RequestContext, request_id
 from vulcan_contracts.problem import FieldError, Problem
 
@@ -79,13 +79,8 @@ def registry() -> CollectorRegistry:
 
 @pytest_asyncio.fixture
 async def client(registry: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient]:
-    health = Health()
-    health.add("nats", lambda: "away")
     app = Litestar(
-        route_handlers=[
-            *(by_litestar, by_hand, quota, broken, http, key, page, own_id),
-            *ops_handlers(health, registry),
-        ],
+        route_handlers=[by_litestar, by_hand, quota, broken, http, key, page, own_id],
         exception_handlers=exception_handlers(),
         openapi_config=OpenAPIConfig(title="x", version="1"),
         logging_config=None,
@@ -194,13 +189,11 @@ async def test_a_request_id_is_taken_over_only_if_it_is_one(client: httpx.AsyncC
         assert answer.headers["x-request-id"] == answer.text
 
 
-async def test_the_operational_routes(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/healthz")).json() == {"status": "ok"}
-    ready = await client.get("/readyz")
-    assert (ready.status_code, ready.json()["checks"]) == (503, {"nats": "away"})
+async def test_requests_are_counted_by_route(client: httpx.AsyncClient, registry: CollectorRegistry) -> None:
+    await client.get("/http/418")
     await client.get("/nothing")
-    text = (await client.get("/metrics")).text
-    assert 'vulcan_http_requests_total{method="GET",route="/healthz",status="200"} 1.0' in text
+    text = exposition(registry).decode()
+    assert 'vulcan_http_requests_total{method="GET",route="/http/{status}",status="418"} 1.0' in text
     assert "/nothing" not in text, "an address from outside is no label"
 
 

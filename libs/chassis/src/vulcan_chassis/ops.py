@@ -1,5 +1,5 @@
 """`/healthz`, `/readyz` and `/metrics`: as an ASGI application for services without other HTTP, and as plain
-functions for those that serve them beside their API (`ops_routes`).
+functions for one that serves them beside its API.
 
 /healthz: the event loop turns. /readyz: every check passes, or 503 and which does not. /metrics: Prometheus text.
 """

@@ -6,7 +6,8 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from vulcan_chassis.problems import ProblemError, problem_response
+from vulcan_chassis.problem_handlers import problem_response
+from vulcan_chassis.problems import ProblemError
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_gateway.domain.principal import Principal
 from vulcan_gateway.keyring import Keyring

@@ -6,7 +6,8 @@ import msgspec
 from litestar import Request, Response
 from litestar.types import ExceptionHandlersMap
 
-from vulcan_chassis.problems import ProblemError, exception_handlers, problem_response
+from vulcan_chassis.problem_handlers import exception_handlers, problem_response
+from vulcan_chassis.problems import ProblemError
 from vulcan_contracts.errors import DomainError
 from vulcan_eventstore.errors import EventStoreUnavailableError, PayloadTooLargeError
 from vulcan_gateway.db.pool import ProjectionUnavailableError
