@@ -74,6 +74,7 @@ class World:
         self.seqs: dict[str, int] = {}
         self.log: list[Recorded] = []
         self.plan.activate(self.now)
+        self.plan.chores(self.now)
 
     @property
     def now(self) -> Now:

@@ -78,6 +78,27 @@ async def test_survives_a_killed_nats_server(nats_server: NatsServer, bus: Bus) 
         assert executor.most_at_once <= 8
 
 
+@pytest.mark.parametrize("keep_state_bytes", [4096, 10])
+async def test_what_the_server_forgot_is_offered_again(
+    nats_server: NatsServer, bus: Bus, keep_state_bytes: int
+) -> None:
+    client = Client(bus)
+    tuning = {"dispatch_timeout_s": 3600.0, "keep_state_bytes": keep_state_bytes}
+    async with scheduling(nats_server, **tuning), executing(bus, "n1") as executor:
+        executor.claiming = False
+        await asyncio.sleep(0.6)  # a pull that is under way ends
+        ids = [await client.submit() for _ in range(4)]
+
+        async def assigned() -> bool:
+            return all([(await client.state(workload_id)).node == "n1" for workload_id in ids])
+
+        await until(assigned)
+        await nats_server.bounce()
+        executor.claiming = True
+        await client.all_ended()
+        assert sorted(executor.started) == sorted(ids)
+
+
 async def test_a_long_absence_of_nats_loses_no_run(nats_server: NatsServer, bus: Bus) -> None:
     client = Client(bus)
     async with scheduling(nats_server), executing(bus, "n1", run_s=None) as executor:

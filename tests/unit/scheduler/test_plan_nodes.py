@@ -4,7 +4,7 @@ from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Retry
 from vulcan_contracts.tenants import Quotas
 from vulcan_scheduler.domain.board import Limits
-from vulcan_scheduler.domain.orders import Expire, Lose, Withdraw
+from vulcan_scheduler.domain.orders import Expire, Lose, Offer, Withdraw
 
 
 def running(world: World, *names: str) -> None:
@@ -62,7 +62,7 @@ def test_silence_before_an_activation_does_not_count() -> None:
     world.beat("n1")
     running(world, "w1")
     world.time = 60.0
-    world.plan.activate(world.now)
+    world.plan.resume(world.now)
     assert world.chores() == []
     world.time = 70.0
     assert [type(chore) for chore in world.chores()] == [Withdraw, Lose]
@@ -317,3 +317,45 @@ def test_killing_a_running_workload_of_a_lost_node_ends_it_killed() -> None:
     world.lose(loss)
     assert world.states["w1"].state == "killed"
     assert world.idle()
+
+
+def test_what_was_not_started_is_offered_again_after_an_absence_of_nats() -> None:
+    world = World()
+    world.beat("n1")
+    running(world, "w1")
+    world.submit("w2")
+    world.release_all()
+    world.submit("w3")
+    in_hand = world.plan.next_release(world.now)
+    world.time = 4.9
+    world.plan.resume(world.now)
+    (offer,) = world.chores()
+    assert isinstance(offer, Offer)
+    assert (offer.workload_id, offer.node, offer.incarnation) == ("w2", "n1", "in_1")
+    assert offer.state == world.states["w2"]
+    assert offer.seq == world.seqs["w2"]
+    world.time = 5.1  # its time to start it has begun anew
+    world.beat("n1")
+    assert world.chores() == []
+    assert world.release() is None
+    assert in_hand is not None
+
+
+def test_an_activation_takes_up_what_a_task_that_never_ran_had_in_hand() -> None:
+    world = World()
+    world.beat("n1")
+    running(world, "w1")
+    world.submit("w2")
+    world.submit("w3", queue_ttl_s=1.0)
+    world.plan.set_quotas("a", Quotas(max_running=2))
+    assert world.plan.next_release(world.now) is not None  # of w2; and nobody carries it out
+    world.time = 2.0
+    world.beat("n1")
+    assert [type(chore) for chore in world.chores()] == [Expire]  # nor this
+    world.plan.activate(world.now)
+    assert world.plan.in_hand == set()
+    again = world.release()
+    assert again is not None
+    assert again.workload_id == "w2"
+    world.time = 3.1
+    assert [chore.workload_id for chore in world.chores() if isinstance(chore, Expire)] == ["w3"]

@@ -107,6 +107,7 @@ class Scheduler:
                 await asyncio.sleep(_PAUSE_S)
         heard_all = self._heartbeats.since + 1.5 * self._tuning.heartbeat_interval_s
         await asyncio.sleep(max(0.0, heard_all - self._desk.now().mono))
+        self._in_flight = 0
         self._desk.plan.activate(self._desk.now())
         self._desk.active = self._desk.led = True
         plan = self._desk.plan
@@ -120,7 +121,7 @@ class Scheduler:
             if now.mono - looked > self._tuning.heartbeat_interval_s + _LONGEST_WAIT_S:
                 # This process stood still, so it has not heard what the nodes said meanwhile.
                 self._log.warning("stood still", for_s=round(now.mono - looked, 3))
-                plan.activate(now)
+                plan.resume(now)
             looked = now.mono
             wait_s = _LONGEST_WAIT_S
             if self._bus.connected:
@@ -149,8 +150,8 @@ class Scheduler:
             self._desk.ring()
 
     def _listen_anew(self) -> None:
-        """NATS was away, and with it every heartbeat: that is nobody's silence."""
-        self._desk.plan.activate(self._desk.now())
+        """NATS was away, and with it every heartbeat: that is nobody's silence. And it may have lost its memory."""
+        self._desk.plan.resume(self._desk.now())
         self._desk.ring()
 
 

@@ -40,10 +40,21 @@ class Lose(Struct, frozen=True, kw_only=True):
     traceparent: str | None
 
 
+class Offer(Struct, frozen=True, kw_only=True):
+    """Put what is given to this life of the node into its queue once more. `state` None: load it."""
+
+    workload_id: str
+    tenant: str
+    node: str
+    incarnation: str
+    state: Workload | None
+    seq: int
+
+
 class Withdraw(Struct, frozen=True, kw_only=True):
     """Empty the dispatch queue of a node that is gone."""
 
     node: str
 
 
-Chore = Expire | Lose | Withdraw
+Chore = Expire | Lose | Offer | Withdraw

@@ -19,7 +19,7 @@ from vulcan_scheduler.domain.fold import Step, opened, step, step_to
 from vulcan_scheduler.domain.job import Job
 from vulcan_scheduler.domain.nodes import Holder, Node, Registry
 from vulcan_scheduler.domain.now import Now
-from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Release, Withdraw
+from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Offer, Release, Withdraw
 from vulcan_scheduler.domain.placement import place
 from vulcan_scheduler.domain.routing import Route, able, route
 from vulcan_scheduler.domain.tenants import Tenants
@@ -52,6 +52,7 @@ class Plan:
         self.board = Board(limits, self.registry, self.tenants)
         self._suspects = Timers()
         self._next_node_check = 0.0
+        self._offer_all = False
         self._withdraw: list[str] = []
         self._again: deque[Release] = deque()
         self._kept_bytes = 0
@@ -116,11 +117,18 @@ class Plan:
         self.board.set_quotas(tenant, quotas)
 
     def activate(self, now: Now) -> None:
-        """Begin to decide: silence of nodes counts from now on."""
+        """Begin to decide. Whatever was in hand when it was last decided here is in nobody's hands."""
+        self._again.clear()
+        for name in list(self.in_hand):
+            self.failed(name, now)
+        self.resume(now)
+
+    def resume(self, now: Now) -> None:
+        """Decide on after a time in which nobody could be heard, and after which no queue is sure to hold anything:
+        the silence of nodes counts from now on, and what they have not started is offered to them again."""
         self.registry.watch_from(now.mono)
         self._next_node_check = 0.0
-        while self._again:
-            self.failed(self._again.popleft().workload_id, now)
+        self._offer_all = True
 
     def restore(self, jobs: Iterable[Job], seq: int, now: Now) -> None:
         """Take over a checkpoint, in a plan that knows nothing yet."""
@@ -177,10 +185,13 @@ class Plan:
             self._close(job, now.wall)
 
     def chores(self, now: Now) -> list[Chore]:
-        """What has come due besides releases; each workload in it is in hand until it is absorbed or has failed."""
+        """What has come due besides releases; whose end it may be is in hand until it is absorbed or has failed."""
         self.board.wake_backoffs(self.jobs, now)
-        self._expire_dispatches(now)
         found: list[Chore] = []
+        if self._offer_all:
+            self._offer_all = False
+            found.extend(self._offers(now))
+        self._expire_dispatches(now)
         for name in self.board.expiries.pop_due(now.wall):
             job = self.jobs.get(name)
             if job is not None and job.queued:
@@ -307,6 +318,23 @@ class Plan:
                 )
             else:
                 self._requeue(job, now)
+
+    def _offers(self, now: Now) -> Iterator[Offer]:
+        """What nodes that are there were given and have not started, as the log has it; their time begins anew."""
+        for holder in self.board.holders():
+            if self.registry.verdict(holder, now.mono) != "alive":
+                continue
+            for job in [self.jobs[name] for name in holder.jobs if name not in self.in_hand]:
+                if job.phase == "assigned":
+                    self.board.dispatches.set(job.id, now.mono + self.board.patience_s(job))
+                    yield Offer(
+                        workload_id=job.id,
+                        tenant=job.tenant,
+                        node=holder.node,
+                        incarnation=holder.incarnation,
+                        state=job.state,
+                        seq=job.seq,
+                    )
 
     def _expire_dispatches(self, now: Now) -> None:
         for name in self.board.dispatches.pop_due(now.mono):

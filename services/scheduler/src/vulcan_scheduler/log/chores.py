@@ -1,4 +1,4 @@
-"""Carrying out what is due besides releases: workloads given up or lost, and the queues of nodes that are gone."""
+"""Carrying out what is due besides releases: workloads given up or lost, and what stands in the nodes' queues."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,13 +7,14 @@ from typing import Final, assert_never
 
 from vulcan_chassis import logs, tracing
 from vulcan_contracts import commands
+from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.errors import CorruptLog, DomainError
 from vulcan_contracts.reasons import Reason
 from vulcan_eventstore.dispatch import Dispatcher
 from vulcan_eventstore.errors import EventStoreError
 from vulcan_eventstore.workload_log import EventLog, Tracked
 from vulcan_scheduler.desk import Desk
-from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Withdraw
+from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Offer, Withdraw
 from vulcan_scheduler.log.releases import ACTOR
 from vulcan_scheduler.metrics import Metrics
 
@@ -48,9 +49,17 @@ class Chores:
 
     async def carry_out(self, chore: Chore) -> None:
         """Do it, and tell the plan what came of it."""
-        if isinstance(chore, Withdraw):
-            await self._withdraw(chore)
-            return
+        match chore:
+            case Withdraw():
+                await self._withdraw(chore)
+            case Offer():
+                await self._offer(chore)
+            case Expire() | Lose():
+                await self._give_up(chore)
+            case _:
+                assert_never(chore)
+
+    async def _give_up(self, chore: Expire | Lose) -> None:
         tracked: Tracked | None = None
         corrupt = False
         try:
@@ -59,7 +68,7 @@ class Chores:
                     logs.bind(workload_id=chore.workload_id),
                     tracing.span("give up", traceparent=chore.traceparent),
                 ):
-                    tracked = await self._end(chore)
+                    tracked = await (self._expire(chore) if isinstance(chore, Expire) else self._lose(chore))
         except CorruptLog as error:
             corrupt = True
             self._log.error("the workload's log is corrupt; it is let go", reason=str(error))
@@ -75,15 +84,6 @@ class Chores:
             else:
                 plan.failed(chore.workload_id, now)
             self._desk.ring()
-
-    async def _end(self, chore: Expire | Lose) -> Tracked | None:
-        match chore:
-            case Expire():
-                return await self._expire(chore)
-            case Lose():
-                return await self._lose(chore)
-            case _:
-                assert_never(chore)
 
     async def _expire(self, chore: Expire) -> Tracked | None:
         tracked = await self._execute(chore, commands.Expire(at=_moment(self._desk)))
@@ -124,6 +124,21 @@ class Chores:
         except DomainError:
             return await self._workloads.load(chore.tenant, chore.workload_id)
         return executed.tracked
+
+    async def _offer(self, chore: Offer) -> None:
+        try:
+            async with self._room:
+                tracked: Tracked | None = None
+                if chore.state is not None:
+                    tracked = Tracked(chore.state, chore.seq)
+                else:
+                    tracked = await self._workloads.load(chore.tenant, chore.workload_id)
+                if tracked is None or not tracked.state.held_by(chore.node, chore.incarnation):
+                    return
+                await self._dispatcher.offer(chore.node, Assignment(workload=tracked.state, seq=tracked.seq))
+        except (CorruptLog, EventStoreError) as error:
+            # As with a first offer: it is scheduled again when nobody has started it in time.
+            self._log.warning("not known to be offered again", workload_id=chore.workload_id, reason=str(error))
 
     async def _withdraw(self, chore: Withdraw) -> None:
         try:
