@@ -107,7 +107,7 @@ async def test_artifacts_are_stored(bus: Bus) -> None:
     assert state.outcome is not None
     kept = [(artifact.name, artifact.size_bytes, artifact.media_type) for artifact in state.outcome.artifacts]
     assert kept == [("out/a.txt", 3, "text/plain"), ("out/b.bin", 3, "application/octet-stream")]
-    name = subjects.artifact_blob(TENANT, workload_id, "out/a.txt")
+    name = subjects.artifact_blob(TENANT, workload_id, 1, "out/a.txt")
     assert await Blobs(bus).read(name, max_bytes=100) == b"one"
 
 

@@ -28,14 +28,16 @@ class MemoryBlobs:
 
 
 async def kept(*produced: ProducedArtifact, blobs: MemoryBlobs | None = None) -> list[str]:
-    stored = await store(list(produced), tenant="acme", workload_id="wl_1", blobs=blobs or MemoryBlobs(), limits=LIMITS)
+    stored = await store(
+        list(produced), tenant="acme", workload_id="wl_1", attempt=2, blobs=blobs or MemoryBlobs(), limits=LIMITS
+    )
     return [artifact.name for artifact in stored]
 
 
 async def test_stored_under_the_workload(tmp_path: object) -> None:
     blobs = MemoryBlobs()
     assert await kept(FakeArtifact("b/x.png", b"2"), FakeArtifact("a.json", b"1"), blobs=blobs) == ["a.json", "b/x.png"]
-    assert blobs.content == {"acme/artifacts/wl_1/a.json": b"1", "acme/artifacts/wl_1/b/x.png": b"2"}
+    assert blobs.content == {"acme/artifacts/wl_1/2/a.json": b"1", "acme/artifacts/wl_1/2/b/x.png": b"2"}
 
 
 async def test_what_they_are() -> None:
@@ -43,6 +45,7 @@ async def test_what_they_are() -> None:
         [FakeArtifact("x.png", b"12"), FakeArtifact("x.tar.gz", b""), FakeArtifact("noend", b"")],
         tenant="acme",
         workload_id="wl_1",
+        attempt=1,
         blobs=MemoryBlobs(),
         limits=LIMITS,
     )

@@ -85,6 +85,6 @@ def source_blob(tenant: str, digest: str) -> str:
     return f"{tenant}/sources/{digest}"
 
 
-def artifact_blob(tenant: str, workload_id: str, name: str) -> str:
-    """The name of a stored artifact."""
-    return f"{tenant}/artifacts/{workload_id}/{name}"
+def artifact_blob(tenant: str, workload_id: str, attempt: int, name: str) -> str:
+    """The name of a stored artifact. An attempt has its own: one that is lost and does not know overwrites nothing."""
+    return f"{tenant}/artifacts/{workload_id}/{attempt}/{name}"

@@ -46,7 +46,13 @@ class ArtifactLimits(Struct, frozen=True, kw_only=True):
 
 
 async def store(
-    produced: list[ProducedArtifact], *, tenant: str, workload_id: str, blobs: BlobStore, limits: ArtifactLimits
+    produced: list[ProducedArtifact],
+    *,
+    tenant: str,
+    workload_id: str,
+    attempt: int,
+    blobs: BlobStore,
+    limits: ArtifactLimits,
 ) -> list[Artifact]:
     """Store every artifact, in the order of their names.
 
@@ -66,7 +72,7 @@ async def store(
         if path_problem(name) is not None or name in names:
             raise BackendFaultError(f"The backend named an artifact {name[:120]!a}, which cannot be.")
         names.add(name)
-        blob = await blobs.put(subjects.artifact_blob(tenant, workload_id, name), budget.spend(artifact))
+        blob = await blobs.put(subjects.artifact_blob(tenant, workload_id, attempt, name), budget.spend(artifact))
         media_type, encoding = mimetypes.guess_type(name)
         kind = media_type if media_type is not None and encoding is None else _UNKNOWN_TYPE
         stored.append(Artifact(name=name, size_bytes=blob.size_bytes, sha256=blob.sha256, media_type=kind))

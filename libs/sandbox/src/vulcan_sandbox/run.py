@@ -210,6 +210,7 @@ class Run:
                             produced,
                             tenant=self._workload.tenant,
                             workload_id=self._workload.id,
+                            attempt=self._workload.attempt,
                             blobs=self._host.blobs,
                             limits=limits,
                         )

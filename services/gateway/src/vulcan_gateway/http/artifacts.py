@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from vulcan_contracts import subjects
 from vulcan_contracts.outcome import Artifact
+from vulcan_contracts.workload import Workload
 from vulcan_gateway.domain.headers import attachment, safe_media_type
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.http.calls import Call, Gateway, NoQuery, PathText, answer, find, query
@@ -37,8 +38,7 @@ async def list_artifacts(request: Call, gateway: Gateway, workload_id: PathText)
     """What the last attempt left."""
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)
-    outcome = tracked.state.outcome
-    return answer(ArtifactList(items=outcome.artifacts if outcome is not None and tracked.state.ended else []))
+    return answer(ArtifactList(items=_left_by(tracked.state)))
 
 
 @operation(
@@ -55,12 +55,10 @@ async def download(request: Call, gateway: Gateway, workload_id: PathText, name:
     query(request, NoQuery)
     tracked = await find(gateway, request, workload_id)
     wanted = name.lstrip("/")
-    outcome = tracked.state.outcome
-    declared = outcome.artifacts if outcome is not None else []
-    artifact = next((each for each in declared if each.name == wanted), None)
+    artifact = next((each for each in _left_by(tracked.state) if each.name == wanted), None)
     if artifact is None:
         raise Refusal("not_found", "The workload left no such artifact.")
-    blob = subjects.artifact_blob(request.user.tenant, workload_id, artifact.name)
+    blob = subjects.artifact_blob(request.user.tenant, workload_id, tracked.state.attempt, artifact.name)
     if await gateway.patience.read(lambda: gateway.blobs.info(blob)) is None:
         raise Refusal("not_found", "The artifact is not kept any more.")
     key_id = request.user.key.id
@@ -77,6 +75,11 @@ async def download(request: Call, gateway: Gateway, workload_id: PathText, name:
         },
         closed=lambda: gateway.streams.free(key_id),
     )
+
+
+def _left_by(workload: Workload) -> list[Artifact]:
+    """What the last attempt left, once there is no other to come."""
+    return workload.outcome.artifacts if workload.ended and workload.outcome is not None else []
 
 
 async def _content(gateway: Parts, blob: str) -> AsyncGenerator[bytes, None]:
