@@ -8,6 +8,9 @@ RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# Whoever starts it later may not be allowed to write __pycache__, and would compile at every start.
+export UV_COMPILE_BYTECODE := 1
+COMPILE := $(BIN)/python -m compileall -q libs/*/src services/*/src
 # Started by root, PostgreSQL runs as another user, who must be able to read what is installed.
 SHARED := umask 022;
 
@@ -28,13 +31,13 @@ $(UV):
 
 $(RUNTIME): uv.lock pyproject.toml $(wildcard */*/pyproject.toml) | $(UV)
 	@echo "setting up the Python environment in .venv"
-	@$(SHARED) begun=$$(date +%s); $(UV) sync --quiet --frozen --no-dev --inexact --compile-bytecode --python $(PYTHON) \
+	@$(SHARED) begun=$$(date +%s); $(UV) sync --quiet --frozen --no-dev --inexact --python $(PYTHON) && $(COMPILE) \
 	    && echo "set up in $$(( $$(date +%s) - begun )) s"
 	@touch $@
 
 $(DEV): uv.lock pyproject.toml $(wildcard */*/pyproject.toml) | $(UV)
 	@echo "setting up the Python environment in .venv, with the development tools"
-	@$(SHARED) $(UV) sync --quiet --frozen --python $(PYTHON)
+	@$(SHARED) $(UV) sync --quiet --frozen --python $(PYTHON) && $(COMPILE)
 	@touch $@ $(RUNTIME)
 
 setup: $(DEV) ## the environment with the development tools
