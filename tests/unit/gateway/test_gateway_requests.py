@@ -11,9 +11,11 @@ from msgspec import Meta, Struct
 
 from vulcan_contracts.ids import new_workload_id
 from vulcan_contracts.spec import Spec
+from vulcan_contracts.views import KeyRequest
 from vulcan_gateway.domain import bodies, idempotency, parameters
+from vulcan_gateway.domain.choices import choices
 from vulcan_gateway.domain.cursors import ListCursor, decode_list_cursor, decode_seq, encode_list_cursor
-from vulcan_gateway.domain.filters import LabelFilter, label_filters
+from vulcan_gateway.domain.filters import LabelFilter, ListQuery, label_filters
 from vulcan_gateway.domain.headers import attachment, media_type, safe_media_type, wants_event_stream
 from vulcan_gateway.domain.refusals import Refusal
 
@@ -66,7 +68,7 @@ def test_any_json_is_refused_or_read(changes: dict[str, Any]) -> None:
     ],
 )
 def test_the_field_of_a_message(message: str, field: str, said: str) -> None:
-    found = bodies.field_error(message)
+    found = bodies.field_error(message, Spec)
     assert (found.field, found.message) == (field, said)
 
 
@@ -76,6 +78,29 @@ class Query(Struct, frozen=True, kw_only=True):
     label: Annotated[list[str], Meta(max_length=2)] = []
     text: str | None = None
     tail: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("declared", "path", "known"),
+    [
+        (KeyRequest, "role", ["admin", "reader", "writer"]),
+        (Spec, "source.type", ["archive", "files", "image", "inline"]),
+        (Spec, "network.egress", ["all", "allow_list", "none"]),
+        (ListQuery, "state[0]", ["completed", "failed", "killed", "pending", "running"]),
+        (ListQuery, "isolation", ["auto", "gvisor", "microvm", "v8"]),
+        (Spec, "stdin", []),
+        (Spec, "env[A].b", []),
+    ],
+)
+def test_the_values_that_a_field_takes(declared: type, path: str, known: list[str]) -> None:
+    assert choices(declared, path) == known
+
+
+def test_a_refused_value_comes_with_the_known_ones() -> None:
+    with pytest.raises(Refusal, match=r"'pyton'; known here: .*python"):
+        bodies.decode(b'{"source": {"type": "inline", "code": "1"}, "runtime": "pyton"}', Spec)
+    with pytest.raises(Refusal, match="'done'; known here: completed"):
+        parameters.read([("state", "done")], ListQuery)
 
 
 def test_parameters() -> None:

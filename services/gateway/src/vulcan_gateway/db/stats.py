@@ -66,5 +66,5 @@ def _backend(row: asyncpg.Record, reasons: Sequence[asyncpg.Record]) -> BackendS
 
 
 def _quantiles(values: list[float | None] | None) -> Quantiles:
-    p50, p95, p99 = values or (None, None, None)
+    p50, p95, p99 = (None if each is None else round(each, 3) for each in values or (None, None, None))
     return Quantiles(p50=p50, p95=p95, p99=p99)

@@ -7,12 +7,15 @@ import msgspec
 
 from vulcan_contracts.problem import FieldError
 from vulcan_contracts.strict import unknown_fields
+from vulcan_gateway.domain.choices import choices
 from vulcan_gateway.domain.refusals import Refusal
 
 T = TypeVar("T")
 
 _WHERE: Final = re.compile(r" - at (`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+
+_NOT_ONE_OF: Final = ("Invalid enum value", "Invalid value")
 
 
 def decode(body: bytes, declared: type[T], *, code: str = "invalid_body") -> T:
@@ -25,7 +28,7 @@ def decode(body: bytes, declared: type[T], *, code: str = "invalid_body") -> T:
     try:
         decoded = msgspec.convert(value, declared)
     except msgspec.ValidationError as error:
-        wrong = field_error(str(error))
+        wrong = field_error(str(error), declared)
         raise Refusal(code, f"{wrong.field or 'The body'}: {wrong.message}.", errors=[wrong]) from error
     except RecursionError as error:
         raise _too_deep() from error
@@ -54,12 +57,15 @@ def _too_deep() -> Refusal:
     return Refusal("malformed_json", "The body is nested too deeply.")
 
 
-def field_error(message: str) -> FieldError:
-    """What msgspec says about one value, with the field's path taken out of the sentence."""
+def field_error(message: str, declared: Any) -> FieldError:
+    """What msgspec says about one value, with the field's path taken out of the sentence and what it takes put in."""
     path = ""
     if (where := _WHERE.search(message)) is not None:
         path = where["path"]
         message = message[: where.start()] + (" as a name" if where[1] else "")
     if (missing := _MISSING.fullmatch(message)) is not None:
         return FieldError(field=f"{path}.{missing['name']}".lstrip("."), message="is required")
-    return FieldError(field=path, message=message.replace("`", "")[:1].lower() + message.replace("`", "")[1:])
+    message = message.replace("`", "")
+    if message.startswith(_NOT_ONE_OF) and (known := choices(declared, path)):
+        message = f"{message}; known here: {', '.join(known)}"
+    return FieldError(field=path, message=message[:1].lower() + message[1:])

@@ -75,7 +75,8 @@ class NodeRegistry:
             elif isinstance(spec.source, ImageSource):
                 yield None if report.images else f"{name} ({report.isolation}) runs no images"
             else:
-                yield None if spec.runtime in report.runtimes else f"{name} ({report.isolation}) runs {report.runtimes}"
+                here = f"{name} ({report.isolation}) runs {', '.join(report.runtimes)}"
+                yield None if spec.runtime in report.runtimes else here
 
     def _state(self, seen: Seen, now_s: float) -> str:
         state = seen.heartbeat.state

@@ -47,7 +47,7 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     try:
         read_ones = msgspec.convert(values, declared, strict=False)
     except msgspec.ValidationError as error:
-        raise _refusal([field_error(str(error))]) from error
+        raise _refusal([field_error(str(error), declared)]) from error
     # Reading numbers from text, msgspec also reads `null`; a parameter that is given has a value.
     if empty := [name for name in values if getattr(read_ones, name) is None]:
         raise _refusal([FieldError(field=name, message="has no value") for name in empty])
