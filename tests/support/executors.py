@@ -35,7 +35,7 @@ from vulcan_sandbox.settings import ExecutorSettings
 
 TENANT = "acme"
 QUICK = ExecutorSettings(
-    claim_wait_s=0.5, recheck_interval_s=0.5, drain_s=0.2, stop_kill_s=5.0, kill_slack_s=2.0, command_deadline_s=2.0
+    claim_wait_s=0.5, recheck_interval_s=0.5, drain_s=0.2, stop_kill_s=20.0, kill_slack_s=2.0, command_deadline_s=2.0
 )
 
 

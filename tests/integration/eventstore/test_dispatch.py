@@ -63,10 +63,10 @@ async def test_what_is_not_done_comes_again(bus: Bus) -> None:
     dispatcher = Dispatcher(bus)
     for assignment in await _assignments(2):
         await dispatcher.offer(_NODE, assignment)
-    claims = await Claims.open(bus, _NODE, ClaimSettings(redeliver_after_s=1.0))
+    claims = await Claims.open(bus, _NODE, ClaimSettings(redeliver_after_s=3.0))
     done, left = await claims.take(2, 5.0)
     await done.done()
-    assert _seqs(await claims.take(2, 5.0)) == _seqs([left])
+    assert _seqs(await claims.take(2, 20.0)) == _seqs([left])
 
 
 async def test_what_is_put_back_comes_at_once(bus: Bus) -> None:
@@ -88,7 +88,7 @@ async def test_a_new_executor_finds_its_nodes_queue(bus: Bus) -> None:
 
 
 async def test_a_take_given_up_claims_nothing(bus: Bus) -> None:
-    claims = await Claims.open(bus, _NODE, ClaimSettings(redeliver_after_s=1.0))
+    claims = await Claims.open(bus, _NODE, ClaimSettings(redeliver_after_s=3.0))
     waiting = asyncio.create_task(claims.take(1, 30.0))
     await asyncio.sleep(0.1)
     waiting.cancel()
@@ -96,7 +96,7 @@ async def test_a_take_given_up_claims_nothing(bus: Bus) -> None:
         await waiting
     (assignment,) = await _assignments(1)
     await Dispatcher(bus).offer(_NODE, assignment)
-    assert _seqs(await claims.take(1, 10.0)) == [1]
+    assert _seqs(await claims.take(1, 20.0)) == [1]
     assert await claims.take(1, 0.1) == []
 
 

@@ -70,7 +70,7 @@ async def test_nothing_written_is_no_line(bus: Bus) -> None:
 async def test_lines_come_out_without_close(bus: Bus) -> None:
     writer = await _open(bus)
     await writer.write("stdout", "now")
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20.0):
         while await LogReader(bus).last_line(TENANT, _ID) == 0:  # noqa: ASYNC110 - asks the server
             await asyncio.sleep(0.005)
     await writer.close()
@@ -186,7 +186,7 @@ async def test_the_next_attempt_goes_on_numbering(bus: Bus) -> None:
 async def test_a_seal_ends_a_lost_writer(bus: Bus) -> None:
     zombie = await _open(bus)
     await zombie.write("stdout", "alive")
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20.0):
         while await LogReader(bus).last_line(TENANT, _ID) == 0:  # noqa: ASYNC110 - asks the server
             await asyncio.sleep(0.005)
 
@@ -247,7 +247,7 @@ async def test_a_seal_that_was_cut_off_half_way_is_taken_up(bus: Bus) -> None:
     zombie = await _open(bus)
     for text in ("one", "two"):
         await zombie.write("stdout", text)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20.0):
         while await LogReader(bus).last_line(TENANT, _ID) < 2:  # noqa: ASYNC110 - asks the server
             await asyncio.sleep(0.005)
     await shut(bus, TENANT, _ID, await find_end(bus, TENANT, _ID))

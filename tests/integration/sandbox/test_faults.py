@@ -91,14 +91,14 @@ async def test_a_slow_log_does_not_time_a_run_out(bus: Bus, nats_server: NatsSer
     settings = msgspec.structs.replace(QUICK, stall_s=0.1)
     tiny = LogWriterSettings(max_buffered_bytes=1000, max_batch_bytes=1000)
     async with Node.running(bus, FakeBackend(), settings=settings, log_settings=tiny) as node:
-        # A second of printing with a limit of two, and NATS away for three.
-        lines = [command for number in range(100) for command in (f"print {number} {'x' * 100}", "sleep 0.01")]
-        workload_id = await platform.run(script(*lines, timeout_s=2.5), node)
+        # Half a second of printing with a limit of four, and NATS away for five.
+        lines = [command for number in range(50) for command in (f"print {number} {'x' * 100}", "sleep 0.01")]
+        workload_id = await platform.run(script(*lines, timeout_s=4), node)
         await platform.until(workload_id, lambda state: state.state == "running")
-        await nats_server.bounce(away_s=3.0)
+        await nats_server.bounce(away_s=5.0)
         state = await platform.ended(workload_id)
     assert state.state == "completed"
-    assert len(await platform.lines(workload_id)) == 100
+    assert len(await platform.lines(workload_id)) == 50
 
 
 async def test_a_kill_asked_for_while_nats_bounces(bus: Bus, nats_server: NatsServer) -> None:

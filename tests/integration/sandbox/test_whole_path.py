@@ -74,8 +74,11 @@ async def test_many_lines_are_contiguous_and_all_there(bus: Bus) -> None:
 async def test_endings(bus: Bus, lines: list[str], state: str, reason: Reason, exit_code: int | None) -> None:
     platform, backend = Platform(bus), FakeBackend()
     resources = Resources(output_mb=1)
+    timeout_s = 0.3 if reason is Reason.TIMED_OUT else 60.0
+    grace_s = 0.1 if "ignore_term" in lines else 20.0
     async with Node.running(bus, backend) as node:
-        workload_id = await platform.run(script(*lines, timeout_s=0.3, grace_s=0.1, resources=resources), node)
+        spec = script(*lines, timeout_s=timeout_s, grace_s=grace_s, resources=resources)
+        workload_id = await platform.run(spec, node)
         ended = await platform.ended(workload_id)
         await _empty(backend)
     assert (ended.state, ended.outcome and ended.outcome.reason) == (state, reason)

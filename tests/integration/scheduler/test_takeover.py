@@ -108,7 +108,7 @@ async def test_a_long_absence_of_nats_loses_no_run(nats_server: NatsServer, bus:
             return executor.started == [workload_id]
 
         await until(started)
-        await nats_server.bounce(1.5)  # longer than it takes a silent node to be lost
+        await nats_server.bounce(3.0)  # longer than it takes a silent node to be lost
         await asyncio.sleep(0.3)
         executor.finish.set()
         (state,) = await client.all_ended()

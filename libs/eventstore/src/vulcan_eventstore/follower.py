@@ -4,8 +4,8 @@ The iterators never end by themselves. They outlive a server that goes and comes
 yielded again. Close them (`contextlib.aclosing`) to let the server forget them at once.
 """
 
-from collections.abc import AsyncGenerator
-from typing import Final
+from collections.abc import AsyncGenerator, Callable
+from typing import Final, TypeVar
 
 from vulcan_contracts import subjects
 from vulcan_contracts.events import Recorded
@@ -18,6 +18,8 @@ __all__ = ["StoredBatch", "follow_events", "follow_logs", "last_event_seq", "las
 _EVENTS_BATCH: Final = 500
 _LOGS_BATCH: Final = 200
 
+T = TypeVar("T")
+
 
 async def last_event_seq(bus: Bus) -> int:
     """The sequence of the newest event. Asked before something starts, it is where to follow from to miss nothing."""
@@ -29,7 +31,7 @@ async def last_log_seq(bus: Bus) -> int:
     return await last_seq(bus, subjects.LOGS_STREAM)
 
 
-async def follow_events(
+def follow_events(
     bus: Bus, *, filter_subject: str = subjects.ALL_EVENTS, after_seq: int | None = 0, max_batch: int = _EVENTS_BATCH
 ) -> AsyncGenerator[list[Recorded], None]:
     """Events behind `after_seq` (None: behind the newest at the first iteration), in batches of at most `max_batch`.
@@ -38,22 +40,10 @@ async def follow_events(
         PositionLostError: the log ends before `after_seq`.
         BusClosedError: the connection is closed for good.
     """
-    if after_seq is None:
-        after_seq = await last_event_seq(bus)
-    reader = OrderedReader(
-        bus, subjects.EVENTS_STREAM, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch
-    )
-    try:
-        while True:
-            decoded = [recorded(each.seq, each.subject, each.data) for each in await reader.next()]
-            batch = [event for event in decoded if event is not None]
-            if batch:
-                yield batch
-    finally:
-        await reader.close()
+    return _follow(bus, subjects.EVENTS_STREAM, recorded, filter_subject, after_seq, max_batch)
 
 
-async def follow_logs(
+def follow_logs(
     bus: Bus, *, filter_subject: str = subjects.ALL_LOGS, after_seq: int | None = 0, max_batch: int = _LOGS_BATCH
 ) -> AsyncGenerator[list[StoredBatch], None]:
     """Log batches behind `after_seq` (None: behind the newest at the first iteration), `max_batch` at a time.
@@ -62,15 +52,24 @@ async def follow_logs(
         PositionLostError: the log ends before `after_seq`.
         BusClosedError: the connection is closed for good.
     """
+    return _follow(bus, subjects.LOGS_STREAM, stored_batch, filter_subject, after_seq, max_batch)
+
+
+async def _follow(
+    bus: Bus,
+    stream: str,
+    decode: Callable[[int, str, bytes], T | None],
+    filter_subject: str,
+    after_seq: int | None,
+    max_batch: int,
+) -> AsyncGenerator[list[T], None]:
     if after_seq is None:
-        after_seq = await last_log_seq(bus)
-    reader = OrderedReader(
-        bus, subjects.LOGS_STREAM, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch
-    )
+        after_seq = await last_seq(bus, stream)
+    reader = OrderedReader(bus, stream, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch)
     try:
         while True:
-            decoded = [stored_batch(each.seq, each.subject, each.data) for each in await reader.next()]
-            batch = [entry for entry in decoded if entry is not None]
+            decoded = [decode(each.seq, each.subject, each.data) for each in await reader.next()]
+            batch = [each for each in decoded if each is not None]
             if batch:
                 yield batch
     finally:

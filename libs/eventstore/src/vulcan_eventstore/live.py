@@ -6,7 +6,8 @@ holes: while the connection is down, or when the callback is slower than the mes
 also tell by itself.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from typing import TypeVar
 
 from nats.aio.msg import Msg
 
@@ -17,6 +18,8 @@ from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.records import SEQUENCE, StoredBatch, recorded, stored_batch
 
 __all__ = ["LiveFeed", "StoredBatch", "live_events", "live_logs"]
+
+T = TypeVar("T")
 
 
 def _no_gap() -> None:
@@ -50,13 +53,9 @@ async def live_events(
     Raises:
         EventStoreUnavailableError: NATS does not answer.
     """
-
-    async def receive(message: Msg) -> None:
-        event = recorded(_seq(message), message.subject, message.data)
-        if event is not None:
-            callback(event)
-
-    return await _feed(bus, filter_subject, receive, on_gap)
+    return await _feed(
+        bus, filter_subject, lambda message: recorded(_seq(message), message.subject, message.data), callback, on_gap
+    )
 
 
 async def live_logs(
@@ -73,17 +72,21 @@ async def live_logs(
     Raises:
         EventStoreUnavailableError: NATS does not answer.
     """
-
-    async def receive(message: Msg) -> None:
-        batch = stored_batch(_seq(message), message.subject, message.data, message.headers)
-        if batch is not None:
-            callback(batch)
-
-    return await _feed(bus, filter_subject, receive, on_gap)
+    return await _feed(
+        bus,
+        filter_subject,
+        lambda message: stored_batch(_seq(message), message.subject, message.data, message.headers),
+        callback,
+        on_gap,
+    )
 
 
 async def _feed(
-    bus: Bus, filter_subject: str, receive: Callable[[Msg], Coroutine[None, None, None]], on_gap: Callable[[], None]
+    bus: Bus,
+    filter_subject: str,
+    decode: Callable[[Msg], T | None],
+    callback: Callable[[T], None],
+    on_gap: Callable[[], None],
 ) -> LiveFeed:
     dropped = False
 
@@ -91,16 +94,18 @@ async def _feed(
         nonlocal dropped
         dropped = True
 
-    async def receive_and_tell(message: Msg) -> None:
+    async def receive(message: Msg) -> None:
         # One word for all messages dropped since the last one got through: a reader that reads the log now, has them.
         nonlocal dropped
         if dropped:
             dropped = False
             metrics.OVERFLOWS.inc()
             on_gap()
-        await receive(message)
+        value = decode(message)
+        if value is not None:
+            callback(value)
 
-    subscription = await bus.subscribe(subjects.live(filter_subject), receive_and_tell, on_overflow=overflow)
+    subscription = await bus.subscribe(subjects.live(filter_subject), receive, on_overflow=overflow)
     feed = LiveFeed(subscription, bus.on_reconnect(on_gap))
     try:
         await bus.settle()

@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from vulcan_chassis import logs
 from vulcan_contracts.clock import utc_now
-from vulcan_contracts.commands import End, LoseExecutor, Start
+from vulcan_contracts.commands import Command, End, LoseExecutor, Start
 from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.errors import DomainError
 from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.workload import Workload
 from vulcan_eventstore.errors import BusClosedError, EventStoreUnavailableError, PayloadTooLargeError
-from vulcan_eventstore.workload_log import EventLog, Tracked
+from vulcan_eventstore.workload_log import EventLog, Executed, Tracked
 
 _PAUSE_S: Final = 0.5
 
@@ -92,14 +92,7 @@ class Attempt:
 
     async def _start(self, command: Start, *, in_doubt: bool) -> bool:
         try:
-            executed = await self._log.execute(
-                self.workload.tenant,
-                self.workload.id,
-                command,
-                actor=self._me.actor,
-                known=self._known,
-                deadline_s=self._deadline_s,
-            )
+            executed = await self._execute(command)
         except DomainError as refusal:
             if in_doubt and await self.standing() != "gone":
                 return True  # an earlier try was stored, and its acknowledgement lost
@@ -139,14 +132,7 @@ class Attempt:
                 node=self._me.node, incarnation=self._me.incarnation, attempt=self._number, outcome=outcome, at=at
             )
             try:
-                await self._log.execute(
-                    self.workload.tenant,
-                    self.workload.id,
-                    command,
-                    actor=self._me.actor,
-                    known=self._known,
-                    deadline_s=self._deadline_s,
-                )
+                await self._execute(command)
             except DomainError as refusal:
                 if in_doubt and await self._has_ended_with(outcome):
                     return True  # an earlier try was stored, and its acknowledgement lost
@@ -179,19 +165,24 @@ class Attempt:
         give_up = time.monotonic() + self._give_up_after_s
         while True:
             try:
-                await self._log.execute(
-                    self.workload.tenant,
-                    self.workload.id,
-                    command,
-                    actor=self._me.actor,
-                    deadline_s=self._deadline_s,
-                )
+                await self._execute(command)
             except BusClosedError:
                 raise
             except EventStoreUnavailableError as error:
+                self._known = None
                 await _pause(give_up, error)
             else:
                 return
+
+    async def _execute(self, command: Command) -> Executed:
+        return await self._log.execute(
+            self.workload.tenant,
+            self.workload.id,
+            command,
+            actor=self._me.actor,
+            known=self._known,
+            deadline_s=self._deadline_s,
+        )
 
     async def _has_ended_with(self, outcome: Outcome) -> bool:
         """Whether what the log says of the last attempt that ended is what we said."""

@@ -11,6 +11,7 @@ from vulcan_contracts.spec import Backend
 
 _FAST_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RUN_BUCKETS_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
+_ROOM: Final = ("slots", "memory_mb", "cpus")
 
 
 class RunMetrics:
@@ -57,10 +58,10 @@ class RunMetrics:
             ["backend"],
             registry=registry,
         )
-        self._used = Gauge("vulcan_room_used", "What runs hold of this node.", ["backend", "what"], registry=registry)
-        self._capacity = Gauge(
-            "vulcan_room_capacity", "What this node can hold.", ["backend", "what"], registry=registry
-        )
+        used = Gauge("vulcan_room_used", "What runs hold of this node.", ["backend", "what"], registry=registry)
+        capacity = Gauge("vulcan_room_capacity", "What this node can hold.", ["backend", "what"], registry=registry)
+        self._used = [used.labels(isolation, what) for what in _ROOM]
+        self._capacity = [capacity.labels(isolation, what) for what in _ROOM]
 
     def ended(self, reason: Reason | None, clock: RunClock) -> None:
         """An attempt ended, and the log has it."""
@@ -81,7 +82,6 @@ class RunMetrics:
 
     def room(self, used: Capacity, capacity: Capacity) -> None:
         """How full the node is."""
-        for gauge, value in ((self._used, used), (self._capacity, capacity)):
-            gauge.labels(self._isolation, "slots").set(value.slots)
-            gauge.labels(self._isolation, "memory_mb").set(value.memory_mb)
-            gauge.labels(self._isolation, "cpus").set(value.cpus)
+        for gauges, value in ((self._used, used), (self._capacity, capacity)):
+            for gauge, amount in zip(gauges, (value.slots, value.memory_mb, value.cpus), strict=True):
+                gauge.set(amount)
