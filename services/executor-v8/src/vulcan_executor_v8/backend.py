@@ -1,7 +1,6 @@
 """The V8 backend: what it offers here, and a sandbox for each run."""
 
 import asyncio
-import contextlib
 import itertools
 import shutil
 from collections.abc import Callable, Sequence
@@ -23,8 +22,9 @@ from vulcan_executor_v8.host.pool import Pool
 from vulcan_executor_v8.host.process import Host, HostStartError
 from vulcan_executor_v8.jail.launch import Launcher, Profile
 from vulcan_executor_v8.jail.levels import Level, Tools, boundary, candidates, warnings
+from vulcan_executor_v8.owner import LOCK, Ownership
 from vulcan_executor_v8.probe import ProbeFailedError, try_level
-from vulcan_executor_v8.recover import destroy_leftovers, using
+from vulcan_executor_v8.recover import destroy_leftovers, remove_node, sweep_others, using
 from vulcan_executor_v8.sandbox import V8Sandbox
 from vulcan_executor_v8.settings import V8Settings
 from vulcan_executor_v8.watch import Watch
@@ -65,6 +65,7 @@ class V8Backend:
         self._run_dir = run_dir
         self._deno = deno
         self._egress_exceptions = egress_exceptions
+        self._ownership = Ownership(run_dir.name, run_dir, tree)
         self._watch = Watch(settings.watch_interval_s)
         self._runs = itertools.count(1)
         self._sandboxes: set[V8Sandbox] = set()
@@ -98,7 +99,7 @@ class V8Backend:
 
     async def _probe(self) -> BackendReport:
         refused: list[str] = []
-        self._run_dir.mkdir(parents=True, exist_ok=True)
+        await self._ownership.take()
         for level in candidates(self._tools, self._settings.jail):
             launcher = Launcher(level, self._tools, self._deno, self._settings.npm_dir, self._settings.scratch_mb)
             try:
@@ -145,8 +146,14 @@ class V8Backend:
         self._background = [loop.create_task(self._pool.run()), loop.create_task(self._watch.run())]
 
     async def recover(self) -> None:
-        """Destroy what an earlier life of this executor left behind."""
+        """Destroy what an earlier life of this executor left behind, and other executors that are dead.
+
+        Raises:
+            NodeTakenError: an executor of this name is alive.
+        """
+        await self._ownership.take()
         await destroy_leftovers(self._tree, self._run_dir, self._settings.kill_timeout_s)
+        await sweep_others(self._tree, self._run_dir, self._settings.kill_timeout_s)
 
     async def prepare(self, run: RunRequest, say: Callable[[str], None]) -> Sandbox:
         """Find a host and put the sources in front of it.
@@ -256,7 +263,7 @@ class V8Backend:
         """What is there now of runs, whoever made it: folders of sources, and hosts that are not the pool's."""
         waiting = set() if self._pool is None else self._pool.holds
         found = [str(folder) for folder in self._run_dir.glob("*/src/*")]
-        found += [str(folder) for folder in self._run_dir.glob("*") if folder.name not in waiting]
+        found += [str(folder) for folder in self._run_dir.glob("*") if folder.name not in {*waiting, LOCK}]
         for pid, words in using(self._run_dir).items():
             if not any(f"{self._run_dir}/{name}/" in words for name in waiting):
                 found.append(f"process {pid}")
@@ -273,6 +280,7 @@ class V8Backend:
         if self._pool is not None:
             await self._pool.abandon()
         self._pool = None
+        self._ownership.release()
 
     async def close(self) -> None:
         """End every sandbox and every waiting host."""
@@ -286,7 +294,8 @@ class V8Backend:
             await self._pool.close()
             self._pool = None
         self._report = None
+        if not self._ownership.held:
+            return
         await destroy_leftovers(self._tree, self._run_dir, self._settings.kill_timeout_s)
-        self._tree.remove()
-        with contextlib.suppress(OSError):  # gone already, or somebody's
-            self._run_dir.rmdir()
+        remove_node(self._tree, self._run_dir)
+        self._ownership.release()

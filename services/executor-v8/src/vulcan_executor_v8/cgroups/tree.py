@@ -1,5 +1,6 @@
 """The node's own branch of the control group trees: where its hosts' groups are made, and found again after a crash."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from vulcan_executor_v8.cgroups.group import Group, Limits
 from vulcan_executor_v8.cgroups.mounts import CONTROLLERS, Mount, find
 
+_PREFIX: Final = "vulcan-v8-"
 _TRIAL: Final = "trial"
 _MIB: Final = 1_048_576
 
@@ -36,6 +38,31 @@ class CgroupTree:
             folders[controller] = (version, folder)
         return Group(folders)
 
+    @property
+    def branches(self) -> list[Path]:
+        """The folders below which the groups are made, one in each hierarchy."""
+        return list(dict.fromkeys(base for _, base in self._bases.values()))
+
+    def make(self) -> None:
+        """Make the branch again, should somebody have removed it.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        for controller, (version, base) in self._bases.items():
+            base.mkdir(exist_ok=True)
+            if version == 2:
+                (base / "cgroup.subtree_control").write_text(f"+{_kernel_name(controller)}")
+
+    def others(self) -> dict[str, "CgroupTree"]:
+        """The branches of other nodes beside this one, by node."""
+        found: dict[str, dict[str, tuple[int, Path]]] = {}
+        for controller, (version, base) in self._bases.items():
+            for folder in base.parent.glob(f"{_PREFIX}*"):
+                if folder != base and folder.is_dir():
+                    found.setdefault(folder.name.removeprefix(_PREFIX), {})[controller] = (version, folder)
+        return {node: CgroupTree(bases, {}) for node, bases in found.items()}
+
     def leftovers(self) -> list[Group]:
         """The groups of an earlier life."""
         names: dict[str, dict[str, tuple[int, Path]]] = {}
@@ -47,8 +74,8 @@ class CgroupTree:
 
     def remove(self) -> None:
         """Delete the branch, if nothing is left in it."""
-        for _, base in self._bases.values():
-            if base.is_dir() and not any(child.is_dir() for child in base.iterdir()):
+        for base in self.branches:
+            with contextlib.suppress(OSError):  # gone already, or still in use
                 base.rmdir()
 
 
@@ -93,7 +120,7 @@ def _tried(tree: CgroupTree) -> CgroupTree:
 def _base_v1(mount: Mount, node: str) -> Path:
     error: OSError | None = None
     for parent in (mount.own, mount.root):
-        base = parent / f"vulcan-v8-{node}"
+        base = parent / f"{_PREFIX}{node}"
         try:
             base.mkdir(exist_ok=True)
         except OSError as refused:
@@ -106,7 +133,7 @@ def _base_v1(mount: Mount, node: str) -> Path:
 
 def _base_v2(mount: Mount, node: str, controller: str) -> Path:
     """A branch whose children have the controller: its whole ancestry must pass it on."""
-    kernel_name = "cpu" if controller == "cpuacct" else controller
+    kernel_name = _kernel_name(controller)
     error: OSError | None = None
     for parent in dict.fromkeys((mount.own, mount.own.parent, mount.root)):
         if parent != mount.root and mount.root not in parent.parents:
@@ -116,7 +143,7 @@ def _base_v2(mount: Mount, node: str, controller: str) -> Path:
                 continue
             if kernel_name not in (parent / "cgroup.subtree_control").read_text().split():
                 (parent / "cgroup.subtree_control").write_text(f"+{kernel_name}")
-            base = parent / f"vulcan-v8-{node}"
+            base = parent / f"{_PREFIX}{node}"
             base.mkdir(exist_ok=True)
             (base / "cgroup.subtree_control").write_text(f"+{kernel_name}")
         except OSError as refused:
@@ -124,3 +151,7 @@ def _base_v2(mount: Mount, node: str, controller: str) -> Path:
             continue
         return base
     raise error or FileNotFoundError(2, f"control group v2 offers no {kernel_name} controller")
+
+
+def _kernel_name(controller: str) -> str:
+    return "cpu" if controller == "cpuacct" else controller
