@@ -57,6 +57,15 @@ def test_a_refusal_is_an_error_with_its_problem(server: HttpServer, client: Clie
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("detail", ["runtime is needed.", "runtime: is needed."])
+def test_what_the_detail_says_is_not_said_again(server: HttpServer, client: Client, detail: str) -> None:
+    wrong = [{"field": "runtime", "message": "is needed"}, {"field": "source", "message": "is needed"}]
+    server.on("POST", "/v1/workloads/async", problem(422, "invalid_spec", detail=detail, errors=wrong))
+    with pytest.raises(ApiError) as caught:
+        client("submit", SPEC)
+    assert caught.value.message == f"{detail}\n  source: is needed"
+
+
 def test_an_id_cannot_reach_another_path(server: HttpServer, client: Client) -> None:
     with pytest.raises(ApiError):
         client("get", "../keys?x=1#y")

@@ -60,8 +60,10 @@ class ApiError(VulcanError):
     """Vulcan refused; `problem` is its document, `code` the problem's, `retry_after_s` the wait it asked for."""
 
     def __init__(self, problem: Problem, *, retry_after_s: float | None = None) -> None:
-        fields = "".join(f"\n  {error.field}: {error.message}" for error in problem.errors)
-        super().__init__((problem.detail or problem.title) + fields, hint=problem.hint)
+        said = problem.detail or problem.title
+        wrong = [f"{error.field}: {error.message}" for error in problem.errors]
+        more = "".join(f"\n  {each}" for each in wrong if said not in (f"{each}.", f"{each}.".replace(": ", " ", 1)))
+        super().__init__(said + more, hint=problem.hint)
         self.code = problem.code
         self._problem = problem
         self.retry_after_s = retry_after_s
