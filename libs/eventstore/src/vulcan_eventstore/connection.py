@@ -25,10 +25,9 @@ from vulcan_eventstore.errors import (
 )
 from vulcan_eventstore.hooks import Hooks
 from vulcan_eventstore.replies import Replies
+from vulcan_eventstore.requirements import check_server
 from vulcan_eventstore.transport import PatientOnceTransport
 
-MIN_SERVER: Final = (2, 12)
-MIN_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 _CLOSE_TIMEOUT_S: Final = 2.0
 _HEADER_LINE_BYTES: Final = len("NATS/1.0\r\n") + len("\r\n")
 _HEADER_SEPARATOR_BYTES: Final = len(": ") + len("\r\n")
@@ -120,7 +119,7 @@ class Bus:
             await bus.close()
             raise
         try:
-            bus._check_server()
+            check_server(client)
             await client.subscribe(f"{bus._inbox}*", cb=bus._replies.dispatch)
         except BaseException:
             await bus.close()
@@ -336,17 +335,6 @@ class Bus:
             raise BusClosedError("the connection to NATS is closed")
         raise EventStoreUnavailableError("NATS is away")
 
-    def _check_server(self) -> None:
-        version = self._client.connected_server_version
-        if (version.major, version.minor) < MIN_SERVER:
-            needed = ".".join(map(str, MIN_SERVER))
-            found = f"{version.major}.{version.minor}.{version.patch}"
-            raise IncompatibleServerError(f"nats-server {found} is too old: {needed} or newer is needed")
-        if self._client.max_payload < MIN_MAX_PAYLOAD_BYTES:
-            found = str(self._client.max_payload)
-            message = f"nats-server takes messages of {found} bytes; set max_payload to {MIN_MAX_PAYLOAD_BYTES} or more"
-            raise IncompatibleServerError(message)
-
     def _fail_waiting(self) -> None:
         self._replies.fail_all(BusClosedError if self._closing.is_set() else EventStoreUnavailableError)
 
@@ -361,7 +349,7 @@ class Bus:
 
     async def _reconnected(self) -> None:
         try:
-            self._check_server()
+            check_server(self._client)
         except IncompatibleServerError as error:
             _log.critical("closing the connection to NATS: %s", error)
             self._last_error = error

@@ -20,8 +20,7 @@ from vulcan_scheduler.domain.job import Job
 from vulcan_scheduler.domain.nodes import Holder, Node, Registry
 from vulcan_scheduler.domain.now import Now
 from vulcan_scheduler.domain.orders import Chore, Expire, Lose, Offer, Release, Withdraw
-from vulcan_scheduler.domain.placement import place
-from vulcan_scheduler.domain.routing import Route, able, route
+from vulcan_scheduler.domain.regiving import place_again
 from vulcan_scheduler.domain.tenants import Tenants
 from vulcan_scheduler.domain.timers import Timers
 
@@ -349,32 +348,21 @@ class Plan:
                 node.suspect_until = now.mono + self.limits.dispatch_timeout_s
                 self._suspects.set(node.name, node.suspect_until)
             self.counters.expired_dispatches += 1
-            self._offer_again(job, node, now)
+            self._give_again(job, now)
 
-    def _offer_again(self, job: Job, silent: Node | None, now: Now) -> None:
-        """Give an assigned job that nobody started to another node, or to the same one once more.
+    def _give_again(self, job: Job, now: Now) -> None:
+        """Schedule an assigned job that nobody started once more.
 
         It had its turn, and the node that has it may start it until the log says otherwise; so it keeps counting in
-        its tenant's quota instead of going back to the queue.
+        its tenant's quota instead of going back to the queue, if there is a place for it.
         """
-        isolation = job.isolation
-        chosen = route(job.need, self.registry.nodes.values())
-        expired = job.expires_at <= now.wall
-        if isolation is None or not isinstance(chosen, Route) or chosen.isolation != isolation or expired:
-            self._requeue(job, now)
-            return
-        pool = self.board.pools[isolation]
-        closed = pool.reservation.node if pool.reservation is not None else None
-        others = (node for name, node in pool.nodes.items() if name != closed)
-        node = place(job.need, others, now.mono)
-        if node is None and silent is not None and silent.incarnation == job.incarnation and able(silent, job.need):
-            node = silent
-        if node is None:
+        again, isolation = place_again(job, self.board, now), job.isolation
+        if again is None or isolation is None:
             self._requeue(job, now)
             return
         job.last_node = job.node
         self.board.displace(job, now.wall)
-        self._again.append(self._release(job, node, isolation, chosen.reason, now))
+        self._again.append(self._release(job, again.node, isolation, again.reason, now))
 
     def _trust(self, name: str | None) -> None:
         """A node that starts something lets no dispatch lie."""
