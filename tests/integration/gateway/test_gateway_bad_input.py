@@ -1,6 +1,7 @@
 """Bad input: a problem document that names what is wrong, and nothing lost, nothing crashed."""
 
 import asyncio
+import hashlib
 import io
 import json
 import socket
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from support.gateway import Gateway, World
+from vulcan_contracts.subjects import source_blob
+from vulcan_eventstore.blobs import Blobs
 
 INLINE: dict[str, Any] = {"source": {"type": "inline", "code": "1"}, "runtime": "javascript"}
 JSON = {"Content-Type": "application/json"}
@@ -258,6 +261,22 @@ async def archive_goes_in(api: httpx.AsyncClient, kind: str) -> None:
     problem(other, 422, "idempotency_mismatch")
     replayed = await api.post(f"/v1/workloads/{answer.json()['id']}/replay")
     assert replayed.json()["spec"]["source"] == source
+
+
+async def test_the_archive_of_a_refused_submit_is_not_kept(api: httpx.AsyncClient, world: World) -> None:
+    async def kept(tag: bytes) -> bool:
+        packed = archive({"main.js": tag})
+        return await Blobs(world.bus).info(source_blob("default", hashlib.sha256(packed).hexdigest())) is not None
+
+    async def send(tag: bytes, spec: Any = ARCHIVE_SPEC, **headers: str) -> httpx.Response:
+        return await upload(api, archive({"main.js": tag}), spec, headers=headers)
+
+    assert (await send(b"right", **{"Idempotency-Key": "kept"})).status_code == 202
+    assert await kept(b"right")
+    problem(await send(b"other", **{"Idempotency-Key": "kept"}), 422, "idempotency_mismatch")
+    assert not await kept(b"other")
+    problem(await send(b"nowhere", ARCHIVE_SPEC | {"isolation": "microvm"}), 503, "backend_unavailable")
+    assert not await kept(b"nowhere")
 
 
 HOSTILE = {

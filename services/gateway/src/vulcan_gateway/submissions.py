@@ -74,6 +74,18 @@ class Submissions:
                 raise
             return await self._append(order)
 
+    async def is_new(self, order: Order) -> bool:
+        """Whether the order was not accepted before: only then its archive is to be stored, which stays for ever.
+
+        Raises:
+            As `submit`, for what can be told beforehand.
+        """
+        if order.idempotent and await self._log.load(order.principal.tenant, order.workload_id) is not None:
+            return False
+        await self._cluster.require_backend(order.spec)
+        with self._cluster.reserve(order.principal.tenant):
+            return True
+
     async def _append(self, order: Order) -> Executed:
         command = Submit(
             spec=order.spec,

@@ -56,11 +56,14 @@ async def read_body(gateway: Parts, request: Call) -> bytes:
         Refusal: `body_too_large`, `request_timeout`.
     """
     limits = gateway.settings.limits
+    body = bytearray()  # not a list: a body may come byte by byte
     try:
         async with asyncio.timeout(limits.body_timeout_s):
-            return b"".join([piece async for piece in chunks(request, limit_bytes=limits.json_body_bytes)])
+            async for piece in chunks(request, limit_bytes=limits.json_body_bytes):
+                body += piece
     except TimeoutError as error:
         raise Refusal("request_timeout", f"It did not arrive within {limits.body_timeout_s:g} s.") from error
+    return bytes(body)
 
 
 async def read_json(gateway: Parts, request: Call, declared: type[T], *, code: str = "invalid_body") -> T:

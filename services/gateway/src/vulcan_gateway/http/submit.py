@@ -176,8 +176,10 @@ async def _order(gateway: Parts, request: Call) -> Order:
             if spec.source.sha256 not in ("", upload.sha256):
                 raise _field("source.sha256", f"is not that of the archive, which has {upload.sha256}")
             order = Order.of(request.user, spec, key)
+            is_new = await gateway.submissions.is_new(order)
             info = await check_archive(upload.archive, spec, gateway.settings.limits)
-            await store_archive(gateway.blobs, request.user.tenant, upload.archive, upload.sha256)
+            if is_new:
+                await store_archive(gateway.blobs, request.user.tenant, upload.archive, upload.sha256)
             source = msgspec.structs.replace(
                 spec.source, sha256=upload.sha256, size_bytes=upload.size_bytes, format=info.format
             )
