@@ -1,13 +1,16 @@
-"""What holds for every test: in CI nothing is skipped."""
+"""What holds for every test: in CI nothing is skipped, and Ctrl-C reaches what a test starts."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load the gate that turns skips into failures, in CI."""
+    """Set up what holds for the whole run."""
+    # A run in the background of a shell script inherits an ignored SIGINT, and so would every program it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("CI"):
         config.pluginmanager.register(NothingSkipped())
 
