@@ -10,7 +10,7 @@ from vulcan_contracts.nodes import BackendReport, Capacity, NodeState
 from vulcan_contracts.outcome import Artifact, Usage
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Backend, Isolation, Runtime, Spec
-from vulcan_contracts.tenants import Quotas, Role
+from vulcan_contracts.tenants import Quotas, Role, Tenant
 from vulcan_contracts.workload import State
 
 
@@ -151,6 +151,24 @@ class NodeView(Struct, frozen=True, kw_only=True):
     cached_images: list[str]
 
 
+class ArtifactList(Struct, frozen=True, kw_only=True):
+    """The artifacts of a workload."""
+
+    items: list[Artifact]
+
+
+class BackendList(Struct, frozen=True, kw_only=True):
+    """Every kind of isolation."""
+
+    items: list[BackendView]
+
+
+class NodeList(Struct, frozen=True, kw_only=True):
+    """Every executor."""
+
+    items: list[NodeView]
+
+
 class Quantiles(Struct, frozen=True, kw_only=True):
     """Milliseconds; None where nothing was measured."""
 
@@ -197,6 +215,27 @@ class NewKey(KeyView, frozen=True, kw_only=True):
     """A key just made: the only time that `key` is shown."""
 
     key: str
+
+
+class KeyList(Struct, frozen=True, kw_only=True):
+    """API keys, without their secrets."""
+
+    items: list[KeyView]
+
+
+class WhoAmI(Struct, frozen=True, kw_only=True):
+    """Whose key a request carries."""
+
+    key_id: str
+    tenant: str
+    role: Role
+    name: str
+
+
+class TenantList(Struct, frozen=True, kw_only=True):
+    """Tenants with settings of their own."""
+
+    items: list[Tenant]
 
 
 class KeyRequest(Struct, frozen=True, kw_only=True):

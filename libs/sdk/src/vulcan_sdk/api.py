@@ -7,21 +7,26 @@ from urllib.parse import quote
 from vulcan_contracts.projections import RebuildStatus
 from vulcan_contracts.tenants import Tenant
 from vulcan_contracts.views import (
+    ArtifactList,
+    BackendList,
     DrainRequest,
     EventPage,
+    KeyList,
     KeyRequest,
     LogPage,
     NewKey,
+    NodeList,
     NodeView,
     Stats,
+    TenantList,
     TenantRequest,
+    WhoAmI,
     WorkloadPage,
     WorkloadView,
 )
 from vulcan_sdk.filters import LineFilter, WorkloadFilter
 from vulcan_sdk.multipart import multipart
 from vulcan_sdk.sse import MEDIA_TYPE as EVENT_STREAM
-from vulcan_sdk.views import ArtifactList, BackendList, KeyList, NodeList, TenantList, WhoAmI
 from vulcan_sdk.wire import Call, Params, Request, encoded, into, json_body, nothing
 from vulcan_sdk.work import Work
 

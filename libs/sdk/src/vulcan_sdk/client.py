@@ -20,6 +20,7 @@ from vulcan_contracts.views import (
     NodeView,
     Stats,
     TenantRequest,
+    WhoAmI,
     WorkloadPage,
     WorkloadSummary,
     WorkloadView,
@@ -30,7 +31,6 @@ from vulcan_sdk.filters import ALL_LINES, ALL_WORKLOADS, LineFilter, WorkloadFil
 from vulcan_sdk.retry import RetryPolicy
 from vulcan_sdk.session import Session
 from vulcan_sdk.transport import Transport
-from vulcan_sdk.views import WhoAmI
 from vulcan_sdk.wire import Call
 from vulcan_sdk.work import Work
 

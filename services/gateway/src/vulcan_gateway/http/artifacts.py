@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from litestar import Response
-from msgspec import Struct
 
 from vulcan_contracts import subjects
 from vulcan_contracts.outcome import Artifact
+from vulcan_contracts.views import ArtifactList
 from vulcan_contracts.workload import Workload
 from vulcan_gateway.domain.headers import attachment, safe_media_type
 from vulcan_gateway.domain.refusals import Refusal
@@ -17,12 +17,6 @@ from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.parts import Parts
 
 TAG: Final = "artifacts"
-
-
-class ArtifactList(Struct, frozen=True, kw_only=True):
-    """The artifacts of a workload."""
-
-    items: list[Artifact]
 
 
 @operation(

@@ -3,27 +3,14 @@
 from typing import Final
 
 from litestar import Response
-from msgspec import Struct
 
-from vulcan_contracts.views import BackendView, DrainRequest, NodeView
+from vulcan_contracts.views import BackendList, DrainRequest, NodeList, NodeView
 from vulcan_gateway.domain import bodies
 from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, query
 from vulcan_gateway.http.intake import read_body, require_media_type
 from vulcan_gateway.http.operations import operation
 
 TAG: Final = "cluster"
-
-
-class BackendList(Struct, frozen=True, kw_only=True):
-    """Every kind of isolation."""
-
-    items: list[BackendView]
-
-
-class NodeList(Struct, frozen=True, kw_only=True):
-    """Every executor."""
-
-    items: list[NodeView]
 
 
 @operation(

@@ -6,8 +6,8 @@ from litestar import Response
 from msgspec import Meta, Struct
 
 from vulcan_contracts.ids import TENANT_ID
-from vulcan_contracts.tenants import ApiKey, Role, Tenant
-from vulcan_contracts.views import KeyRequest, KeyView, NewKey, TenantRequest
+from vulcan_contracts.tenants import ApiKey, Tenant
+from vulcan_contracts.views import KeyList, KeyRequest, KeyView, NewKey, TenantList, TenantRequest, WhoAmI
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.http.calls import Call, Gateway, NoQuery, PathText, answer, nothing, query
 from vulcan_gateway.http.intake import read_json
@@ -20,27 +20,6 @@ _BODY: Final = (
     "unsupported_media_type",
     "invalid_body",
 )
-
-
-class WhoAmI(Struct, frozen=True, kw_only=True):
-    """Whose key a request carries."""
-
-    key_id: str
-    tenant: str
-    role: Role
-    name: str
-
-
-class KeyList(Struct, frozen=True, kw_only=True):
-    """API keys, without their secrets."""
-
-    items: list[KeyView]
-
-
-class TenantList(Struct, frozen=True, kw_only=True):
-    """Tenants with settings of their own."""
-
-    items: list[Tenant]
 
 
 class KeysQuery(Struct, frozen=True, kw_only=True):
