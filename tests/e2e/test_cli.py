@@ -68,12 +68,14 @@ def test_ctrl_c_kills_the_workload(stack: Stack, vulcan: Vulcan) -> None:
     environment = {"VULCAN_URL": stack.url, "VULCAN_API_KEY": stack.key, "PATH": "/usr/bin:/bin", "HOME": "/tmp"}
     command = [str(Path(sys.executable).parent / "vulcan"), "run", "--timeout", "60", "--label", "test=ctrl-c", "-e"]
     code = "console.log('up'); for (;;) {}"
-    process = subprocess.Popen([*command, code], stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    process.stdout.close()
+    with subprocess.Popen([*command, code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
     deadline = time.monotonic() + 20
     while '"killed"' not in vulcan("ls", "--json", "--label", "test=ctrl-c").stdout:
         assert time.monotonic() < deadline
