@@ -1,8 +1,8 @@
 """The way from the scheduler to a node: one small queue per node, in the server's memory.
 
 A claim that is not done is delivered again; the fence on the workload's log makes a second delivery harmless. A server
-that restarts has lost the queues and their stream: both sides make them again, and the scheduler, which sees that
-nothing started, schedules again.
+that restarts has lost the queues and their stream: both sides make them again, and the scheduler offers again what has
+not started.
 """
 
 import asyncio
