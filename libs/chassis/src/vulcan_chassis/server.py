@@ -16,11 +16,12 @@ from vulcan_chassis.errors import StartError
 from vulcan_chassis.http_protocol import BoundedHttpProtocol
 
 BACKLOG: Final = 2048
+_PORT: Final = "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 
 Listen = Annotated[
     str,
     Meta(
-        pattern=r"^([^:\[\]]*|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$",
+        pattern=rf"^([^:\[\]]*|\[[0-9a-fA-F:.]+\]):{_PORT}$",
         description="host:port, as in 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one",
     ),
 ]

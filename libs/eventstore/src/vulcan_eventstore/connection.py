@@ -8,10 +8,10 @@ buffered and sent late (here they wait for the connection, or fail).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 import nats.errors
-from msgspec import Struct
+from msgspec import Meta, Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
@@ -35,6 +35,7 @@ _HEADER_SEPARATOR_BYTES: Final = len(": ") + len("\r\n")
 _log = logging.getLogger(__name__)
 
 Headers = Mapping[str, str]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class NatsSettings(Struct, frozen=True, kw_only=True):
@@ -42,11 +43,11 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
 
     url: str = "nats://127.0.0.1:4222"
     credentials_file: str = ""
-    replicas: int = 1
-    connect_timeout_s: float = 10.0
-    request_timeout_s: float = 2.0
-    reconnect_wait_s: float = 0.2
-    ping_interval_s: float = 5.0
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    connect_timeout_s: Seconds = 10.0
+    request_timeout_s: Seconds = 2.0
+    reconnect_wait_s: Seconds = 0.2
+    ping_interval_s: Seconds = 5.0
 
 
 class Subscription:

@@ -6,9 +6,9 @@ looked up before it is sent again.
 """
 
 import asyncio
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vulcan_contracts.clock import utc_now
 from vulcan_contracts.logs import LogLine, Stream
@@ -18,16 +18,17 @@ from vulcan_eventstore.errors import EventStoreError, LogFencedError
 from vulcan_eventstore.log_tail import LogEnd, LogTail, find_end
 
 _LINE_OVERHEAD_BYTES: Final = 64
+Count = Annotated[int, Meta(ge=1)]
 
 
 class LogWriterSettings(Struct, frozen=True, kw_only=True):
     """How lines become batches. patience_s: how long NATS may be away before the log is given up."""
 
-    linger_ms: float = 20.0
-    max_batch_bytes: int = 64 * 1024
-    max_batch_lines: int = 1000
-    max_buffered_bytes: int = 1024 * 1024
-    patience_s: float = 60.0
+    linger_ms: Annotated[float, Meta(ge=0)] = 20.0
+    max_batch_bytes: Count = 64 * 1024
+    max_batch_lines: Count = 1000
+    max_buffered_bytes: Count = 1024 * 1024
+    patience_s: Annotated[float, Meta(gt=0)] = 60.0
 
 
 class LogWriter:

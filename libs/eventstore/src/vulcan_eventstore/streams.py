@@ -1,10 +1,10 @@
 """The streams and buckets, as they have to be. Every service may make them sure at its start."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vulcan_contracts import subjects
 from vulcan_eventstore.backoff import patiently, within
@@ -22,6 +22,8 @@ _KEY_VALUE_BUCKETS: Final = (
 )
 _OBJECT_BUCKETS: Final = (subjects.BLOBS_BUCKET, subjects.CHECKPOINTS_BUCKET)
 
+Positive = Annotated[float, Meta(gt=0)]
+
 
 class StreamSettings(Struct, frozen=True, kw_only=True):
     """How long the streams keep what.
@@ -31,10 +33,10 @@ class StreamSettings(Struct, frozen=True, kw_only=True):
     to elect its leaders before a start is given up.
     """
 
-    log_max_age_days: float = 31.0
-    duplicate_window_s: float = 120.0
-    dispatch_max_age_s: float = 3600.0
-    ready_timeout_s: float = 30.0
+    log_max_age_days: Positive = 31.0
+    duplicate_window_s: Positive = 120.0
+    dispatch_max_age_s: Positive = 3600.0
+    ready_timeout_s: Positive = 30.0
 
 
 def key_value_stream(bucket: str) -> str:

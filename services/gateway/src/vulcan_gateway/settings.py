@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from vulcan_chassis.server import Listen
 from vulcan_eventstore.connection import NatsSettings
 from vulcan_eventstore.streams import StreamSettings
 from vulcan_gateway.db.pool import PoolSettings
@@ -12,6 +13,10 @@ from vulcan_gateway.live.tail import TailSettings
 Bytes = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+DatabaseUrl = Annotated[
+    str,
+    Meta(pattern="^(postgres(ql)?://.*)?$", description="a PostgreSQL URL, as in postgresql://user@host:5432/vulcan"),
+]
 
 
 class LimitSettings(Struct, frozen=True, kw_only=True):
@@ -56,8 +61,8 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
 class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Everything."""
 
-    listen: str = "127.0.0.1:8080"
-    database_url: str = ""
+    listen: Listen = "127.0.0.1:8080"
+    database_url: DatabaseUrl = ""
     bootstrap_key_file: str = ""
     append_timeout_s: Seconds = 10.0
     read_timeout_s: Seconds = 5.0

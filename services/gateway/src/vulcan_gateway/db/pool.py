@@ -7,10 +7,10 @@ connect the next calls do not even try for a moment, so that its absence costs r
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 _AWAY: Final = (
     OSError,
@@ -28,6 +28,8 @@ _AWAY: Final = (
     asyncpg.InvalidCatalogNameError,
 )
 
+Seconds = Annotated[float, Meta(gt=0)]
+
 
 class ProjectionUnavailableError(Exception):
     """Postgres did not answer in time, or does not have the tables yet."""
@@ -36,11 +38,11 @@ class ProjectionUnavailableError(Exception):
 class PoolSettings(Struct, frozen=True, kw_only=True):
     """How many connections, and how long anything may take."""
 
-    max_connections: int = 8
-    connect_timeout_s: float = 3.0
-    acquire_timeout_s: float = 3.0
-    query_timeout_s: float = 10.0
-    retry_after_s: float = 1.0
+    max_connections: Annotated[int, Meta(ge=1)] = 8
+    connect_timeout_s: Seconds = 3.0
+    acquire_timeout_s: Seconds = 3.0
+    query_timeout_s: Seconds = 10.0
+    retry_after_s: Seconds = 1.0
 
 
 class Database:

@@ -2,24 +2,26 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vulcan_logstore.db.errors import translated
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection out of the pool."""
 
+Seconds = Annotated[float, Meta(gt=0)]
+
 
 class DatabaseSettings(Struct, frozen=True, kw_only=True):
     """Timeouts and sizes of the connection pool."""
 
-    pool_size: int = 6
-    connect_timeout_s: float = 5.0
-    command_timeout_s: float = 30.0
-    lock_timeout_s: float = 15.0
+    pool_size: Annotated[int, Meta(ge=2)] = 6
+    connect_timeout_s: Seconds = 5.0
+    command_timeout_s: Seconds = 30.0
+    lock_timeout_s: Seconds = 15.0
 
 
 class Database:
