@@ -170,6 +170,18 @@ def test_the_quota_counts_what_the_scheduler_has_not_seen() -> None:
     assert quota.waiting("t") == 0
 
 
+def test_the_quota_counts_no_more_what_started_since() -> None:
+    quota = WaitingQuota()
+    quota.observe(QueueSnapshot(seq=10, tenants={"t": TenantLoad(waiting=2)}))
+    quota.started("t", 12)
+    quota.started("t", 9)
+    assert quota.waiting("t") == 1
+    quota.observe(QueueSnapshot(seq=12, tenants={"t": TenantLoad(waiting=1, running=1)}))
+    assert quota.waiting("t") == 1
+    quota.started("unknown", 13)
+    assert quota.waiting("unknown") == 0
+
+
 def test_a_submit_that_fails_gives_its_place_back() -> None:
     quota = WaitingQuota()
 

@@ -10,6 +10,7 @@ from vulcan_chassis.errors import StartError
 from vulcan_chassis.lifecycle import StopCallback
 from vulcan_chassis.service import Service
 from vulcan_contracts import subjects
+from vulcan_contracts.events import Recorded
 from vulcan_contracts.nodes import Heartbeat
 from vulcan_contracts.queue import QueueSnapshot
 from vulcan_contracts.tenants import ApiKey, Tenant
@@ -69,7 +70,7 @@ async def build(service: Service, settings: GatewaySettings) -> Parts:
     service.on_stop(database.close, name="postgres")
     keyring = await _keyring(service, bus, settings)
     cluster = await _cluster(service, bus, settings)
-    hub = await _hub(service, bus, settings)
+    hub = await _hub(service, bus, settings, cluster)
     log, events = WorkloadLog(bus), EventReader(bus)
     history = LogHistory(database, LogReader(bus))
     limits = settings.limits
@@ -130,13 +131,18 @@ async def _cluster(service: Service, bus: Bus, settings: GatewaySettings) -> Clu
     return cluster
 
 
-async def _hub(service: Service, bus: Bus, settings: GatewaySettings) -> Hub:
+async def _hub(service: Service, bus: Bus, settings: GatewaySettings, cluster: Cluster) -> Hub:
     hub = Hub(buffer_limit=settings.limits.reader_buffer_lines)
+
+    def hear(event: Recorded) -> None:
+        cluster.hear_event(event)
+        hub.hear_event(event)
+
     resyncs = Gauge(
         "vulcan_gateway_live_resyncs", "Times that live readers were sent back to history.", registry=service.registry
     )
     resyncs.set_function(lambda: hub.resyncs)
-    events = await live_events(bus, hub.hear_event, on_gap=hub.resync)
+    events = await live_events(bus, hear, on_gap=hub.resync)
     service.on_stop(events.close, name="live events")
     lines = await live_logs(bus, lambda stored: hub.hear_lines(stored.seq, stored.batch), on_gap=hub.resync)
     service.on_stop(lines.close, name="live logs")

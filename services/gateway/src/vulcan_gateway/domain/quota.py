@@ -1,4 +1,4 @@
-"""How much each tenant has waiting: what the scheduler said last, plus what was accepted here since."""
+"""How much each tenant has waiting: what the scheduler said last, what was accepted here since, less what started."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ class WaitingQuota:
     def __init__(self) -> None:
         self._snapshot = QueueSnapshot(seq=0, tenants={})
         self._since: dict[str, list[Reservation]] = defaultdict(list)
+        self._starts: dict[str, list[int]] = defaultdict(list)
 
     def observe(self, snapshot: QueueSnapshot) -> None:
         """Take what the scheduler says; it counts everything up to its `seq`."""
@@ -35,11 +36,23 @@ class WaitingQuota:
                 self._since[tenant] = left
             else:
                 del self._since[tenant]
+        for tenant, starts in list(self._starts.items()):
+            unseen = [seq for seq in starts if seq > snapshot.seq]
+            if unseen:
+                self._starts[tenant] = unseen
+            else:
+                del self._starts[tenant]
+
+    def started(self, tenant: str, seq: int) -> None:
+        """One of a tenant's workloads began to run, as event `seq`: it waits no more, whatever the last word was."""
+        if seq > self._snapshot.seq:
+            self._starts[tenant].append(seq)
 
     def waiting(self, tenant: str) -> int:
         """How many wait, as far as is known here."""
         load = self._snapshot.tenants.get(tenant)
-        return (load.waiting if load else 0) + len(self._since.get(tenant, ()))
+        counted = (load.waiting if load else 0) + len(self._since.get(tenant, ()))
+        return max(0, counted - len(self._starts.get(tenant, ())))
 
     @contextmanager
     def reserve(self, tenant: str, limit: int) -> Iterator[Reservation]:

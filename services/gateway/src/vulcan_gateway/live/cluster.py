@@ -8,6 +8,7 @@ import msgspec
 
 from vulcan_contracts import subjects
 from vulcan_contracts.clock import utc_now
+from vulcan_contracts.events import Recorded
 from vulcan_contracts.nodes import Heartbeat
 from vulcan_contracts.queue import ExplainRequest, Explanation, QueueSnapshot
 from vulcan_contracts.spec import Spec
@@ -57,6 +58,11 @@ class Cluster:
     def hear_snapshot(self, snapshot: QueueSnapshot) -> None:
         """The scheduler says how much waits."""
         self._quota.observe(snapshot)
+
+    def hear_event(self, event: Recorded) -> None:
+        """Something happened to a workload."""
+        if event.envelope.type == "started":
+            self._quota.started(event.envelope.tenant, event.seq)
 
     async def require_backend(self, spec: Spec) -> None:
         """Refuse what no node can run. Just after the start, first wait for the nodes to be heard of.
