@@ -121,3 +121,26 @@ Local:
     )
     found = local_addresses(trie, inet6)
     assert found == {ipaddress.ip_address(text) for text in ("192.0.2.2", "fe80::fc:ff:fe00:1", "::1")}
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "::ffff:127.0.0.1%1", "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::7f00:1",
+        "2002:7f00:1::", "::1%1", "::ffff:169.254.169.254%1", "fd00:ec2::254%1", "fd00::2%1", "fe80::1%1",
+    ],
+)  # fmt: skip
+def test_no_disguise_leads_to_what_is_never_allowed(disguised: str) -> None:
+    assert refused(listing("0.0.0.0/0", "::/0"), disguised)
+    assert refused(ALL, disguised, name="x.example.com")
+
+
+@pytest.mark.parametrize("private", ["::10.0.0.1", "::ffff:10.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "2002:a00:1::"])
+def test_a_private_address_in_disguise_is_private(private: str) -> None:
+    assert refused(ALL, private)
+    assert refused(ALL, private, name="x.example.com")
+
+
+def test_a_rule_for_all_of_version_6_does_not_open_private_networks_of_version_4() -> None:
+    assert refused(listing("::/0"), "::ffff:10.0.0.1")
+    assert not refused(listing("10.0.0.0/8"), "::ffff:10.0.0.1")

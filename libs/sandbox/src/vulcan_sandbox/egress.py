@@ -16,7 +16,10 @@ from vulcan_contracts.spec import Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_EMBEDDING: Final = tuple(
+    map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+)
+"""Networks whose addresses are ones of version 4 in disguise, in their low 32 bits: compatible, mapped, translated."""
 _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254"))
 )
@@ -55,14 +58,19 @@ class EgressPolicy(Struct, frozen=True, kw_only=True):
         for face in faces:
             if (problem := self._never(face)) is not None:
                 return problem
-        listed = any(_contains(rule, address) and _port_fits(rule, port) for rule in self.rules)
-        if listed:
+        for face in faces:
+            if not _is_public(face) and not self._lists(face, port):
+                return (
+                    f"{address} is in a private network, and the workload's network.allow does not list it by address"
+                )
+        if any(self._lists(face, port) for face in (address, *faces)):
             return None
-        if not all(face.is_global for face in faces):
-            return f"{address} is in a private network, and the workload's network.allow does not list it by address"
         if self.mode == "allow_list" and name is None:
             return f"{address}:{port} is not in the workload's network.allow"
         return None
+
+    def _lists(self, address: Address, port: int) -> bool:
+        return any(_contains(rule, address) and _port_fits(rule, port) for rule in self.rules)
 
     def _never(self, address: Address) -> str | None:
         if address.is_loopback or address.is_unspecified or address in self.own_addresses:
@@ -106,6 +114,10 @@ def local_addresses(fib_trie: str, if_inet6: str) -> frozenset[Address]:
     return frozenset(found)
 
 
+def _is_public(address: Address) -> bool:
+    return address.is_global and not (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
+
+
 def _names(rule: EgressRule, host: str) -> bool:
     if rule.host is None:
         return False
@@ -124,15 +136,15 @@ def _contains(rule: EgressRule, address: Address) -> bool:
 
 
 def _faces(address: Address) -> list[Address]:
-    """The address, and every address of version 4 that it stands for."""
-    faces: list[Address] = [address]
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return [address.ipv4_mapped]
-        if address.sixtofour is not None:
-            faces.append(address.sixtofour)
-        if address.teredo is not None:
-            faces.extend(address.teredo)
-        if address in _NAT64:
-            return [ipaddress.IPv4Address(int(address) & _LOW_32)]
+    """The address without its zone, and every address of version 4 that it stands for."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    plain = ipaddress.IPv6Address(int(address))
+    if any(plain in network for network in _EMBEDDING) and int(plain) > 1:  # not :: and ::1
+        return [ipaddress.IPv4Address(int(plain) & _LOW_32)]
+    faces: list[Address] = [plain]
+    if plain.sixtofour is not None:
+        faces.append(plain.sixtofour)
+    if plain.teredo is not None:
+        faces.extend(plain.teredo)
     return faces
