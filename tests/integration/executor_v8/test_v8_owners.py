@@ -99,9 +99,9 @@ async def test_what_a_dead_executor_of_another_name_left_is_swept_and_the_living
             (base / "foreign" / "file").touch()
             heir = wiring.backend(config, mine)
             await heir.recover()
-            assert {folder.name for folder in base.iterdir()} == {alive, mine, "foreign"}
+            assert _names(base) == {alive, mine, "foreign"}
             assert using(base / dead) == {}
-            assert list(Path("/sys/fs/cgroup").rglob(f"vulcan-v8-{dead}")) == []
+            assert _groups(dead) == []
             await heir.close()
             assert await _ask(living) == b"still running"
     finally:
@@ -115,7 +115,7 @@ async def test_empty_control_groups_whose_folder_nobody_knows_are_swept() -> Non
     wiring.open_tree(dead).create("h1")
     heir = wiring.backend(config, new_node())
     await heir.recover()
-    assert list(Path("/sys/fs/cgroup").rglob(f"vulcan-v8-{dead}")) == []
+    assert _groups(dead) == []
     await heir.close()
     shutil.rmtree(config.run_dir)
 
@@ -126,5 +126,13 @@ async def test_a_backend_that_was_closed_gives_its_name_free() -> None:
         v8 = wiring.backend(config, node)
         await v8.recover()
         await v8.close()
-    assert list(Path(config.run_dir).iterdir()) == []
+    assert _names(Path(config.run_dir)) == set()
     shutil.rmtree(config.run_dir)
+
+
+def _names(folder: Path) -> set[str]:
+    return {child.name for child in folder.iterdir()}
+
+
+def _groups(node: str) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").rglob(f"vulcan-v8-{node}"))

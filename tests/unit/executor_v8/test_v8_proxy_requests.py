@@ -25,7 +25,12 @@ def test_a_plain_request_goes_on_in_origin_form_without_what_was_meant_for_the_p
 
 def test_an_upgrade_is_passed_on() -> None:
     head = parse_head(b"GET http://h/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").head
-    assert head == b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    assert head == b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+def test_the_server_sees_the_host_that_was_asked_for_and_no_other() -> None:
+    head = parse_head(b"GET http://u:p@allowed:81/x HTTP/1.1\r\nHost: other\r\nhOST: third\r\nA: b\r\n\r\n").head
+    assert head == b"GET /x HTTP/1.1\r\nHost: allowed:81\r\nA: b\r\nConnection: close\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,17 @@ def test_an_upgrade_is_passed_on() -> None:
         b"\r\n\r\n",
         b"GET http://h/ SPDY\r\n\r\n",
         "GET http://hé/ HTTP/1.1\r\n\r\n".encode(),
+        b"CONNECT :80 HTTP/1.1\r\n\r\n",
+        b"CONNECT [fd00::1%1]:80 HTTP/1.1\r\n\r\n",
+        b"CONNECT a\0b:80 HTTP/1.1\r\n\r\n",
+        b"CONNECT h:80:90 HTTP/1.1\r\n\r\n",
+        b"GET http://h/\ta HTTP/1.1\r\n\r\n",
+        b"GET http://[fe80::1%25lo]/ HTTP/1.1\r\n\r\n",
+        b"GET http://h/ HTTP/1.1\r\nX: a\nHost: other\r\n\r\n",
+        b"GET http://h/ HTTP/1.1\r\nX: a\rHost: other\r\n\r\n",
+        b"GET http://h/ HTTP/1.1\r\nX: a\r\n folded\r\n\r\n",
+        b"GET http://h/ HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n",
+        b"GET\n http://h/ HTTP/1.1\r\n\r\n",
     ],
 )
 def test_anything_else_is_refused(head: bytes) -> None:

@@ -1,6 +1,9 @@
-"""What a run hands over with `Vulcan.artifact`: kept in nameless files, so that no crash leaves one behind."""
+"""What a run hands over with `Vulcan.artifact`: kept in one nameless file, so that no crash leaves anything behind and
+no number of artifacts uses up this process's descriptors.
+"""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from typing import IO, Final
@@ -17,12 +20,13 @@ class ArtifactLimitError(Exception):
 
 
 class Artifact:
-    """One artifact, spooled."""
+    """One artifact: a part of its run's spool."""
 
-    def __init__(self, name: str, size_bytes: int, file: IO[bytes]) -> None:
+    def __init__(self, name: str, size_bytes: int, file: IO[bytes], offset: int) -> None:
         self._name = name
         self._size = size_bytes
         self._file = file
+        self._offset = offset
 
     @property
     def name(self) -> str:
@@ -36,29 +40,25 @@ class Artifact:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Its content."""
-        offset = 0
-        while offset < self._size:
-            chunk = await asyncio.to_thread(self._read, offset)
-            offset += len(chunk)
+        at, end = self._offset, self._offset + self._size
+        while at < end:
+            chunk = await asyncio.to_thread(os.pread, self._file.fileno(), min(_CHUNK, end - at), at)
+            if not chunk:
+                raise OSError(f"the content of {self._name} is cut off")
+            at += len(chunk)
             yield chunk
-
-    def _read(self, offset: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(_CHUNK)
-
-    def close(self) -> None:
-        """Let go of the content."""
-        self._file.close()
 
 
 class Spool:
-    """A run's artifacts. A name written twice keeps the later content; both count towards the limit."""
+    """A run's artifacts. A name written twice keeps the later content; both count towards the limits."""
 
     def __init__(self, folder: str | None, *, max_bytes: int, max_count: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._max_count = max_count
         self._used = 0
+        self._taken = 0
+        self._file: IO[bytes] | None = None
         self._by_name: dict[str, Artifact] = {}
 
     async def take(self, frame: Frame, channel: Channel) -> None:
@@ -68,29 +68,22 @@ class Spool:
             ArtifactLimitError: with this one it is too much, or too many; nothing of it was read.
             ChannelBrokenError: it ended early.
         """
+        offset = self._used
         self._used += frame.size
+        self._taken += 1
         if self._used > self._max_bytes:
             raise ArtifactLimitError(f"The artifacts are larger than the disk limit of {self._max_bytes >> 20} MiB.")
-        if len(self._by_name) >= self._max_count and frame.name not in self._by_name:
+        if self._taken > self._max_count:
             raise ArtifactLimitError(f"The run wrote more than {self._max_count} artifacts.")
-        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed with the spool
-        artifact = Artifact(frame.name, frame.size, file)
-        try:
-            left = frame.size
-            while left:
-                chunk = await channel.payload(min(left, _CHUNK))
-                left -= len(chunk)
-                await asyncio.to_thread(file.write, chunk)
-        except BaseException:
-            file.close()
-            raise
-        if path_problem(frame.name) is not None:  # the Worker refuses these; what comes all the same is dropped
-            file.close()
-            return
-        replaced = self._by_name.pop(frame.name, None)
-        if replaced is not None:
-            replaced.close()
-        self._by_name[frame.name] = artifact
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed with the spool
+        at = offset
+        while at < self._used:
+            chunk = await channel.payload(min(self._used - at, _CHUNK))
+            await asyncio.to_thread(_write_at, self._file.fileno(), chunk, at)
+            at += len(chunk)
+        if path_problem(frame.name) is None:  # the Worker refuses these; what comes all the same is dropped
+            self._by_name[frame.name] = Artifact(frame.name, frame.size, self._file, offset)
 
     def matching(self, patterns: list[str]) -> list[Artifact]:
         """Those whose name one of the patterns means."""
@@ -102,6 +95,13 @@ class Spool:
 
     def close(self) -> None:
         """Let go of everything."""
-        for artifact in self._by_name.values():
-            artifact.close()
+        if self._file is not None:
+            self._file.close()
         self._by_name.clear()
+
+
+def _write_at(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written

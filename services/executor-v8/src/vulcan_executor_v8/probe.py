@@ -76,7 +76,7 @@ async def _run_program(host: Host, settings: V8Settings) -> str:
             frame = await host.channel.receive()
     except (ChannelBrokenError, TimeoutError) as error:
         raise ProbeFailedError(f"the trial program did not end ({_said(host) or error})") from error
-    if frame.nonce != nonce or frame.code != 0 or frame.result is None:
+    if not frame.answers(nonce) or frame.code != 0 or frame.result is None:
         raise ProbeFailedError(f"the trial program failed: {_said(host)}")
     report = msgspec.json.decode(frame.result)
     wrong = [name for name in ("late", "file", "write", "net", "run") if report.get(name) is not True]

@@ -1,7 +1,6 @@
 """One run in one host: its sources, its output, its end."""
 
 import asyncio
-import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -212,6 +211,8 @@ class V8Sandbox:
                 return
             if quiet:
                 await readable.wait()
+            else:
+                await asyncio.sleep(0)  # a sink that takes everything at once must not keep the others waiting
 
     async def _control(self) -> int | None:
         """Read what the host says, to its end or its death: None for an end that it said, else its exit status."""
@@ -219,10 +220,10 @@ class V8Sandbox:
         try:
             while True:
                 frame = await channel.receive()
-                if not secrets.compare_digest(frame.nonce, self._nonce):
+                if not frame.answers(self._nonce):
                     raise ChannelBrokenError("a frame without the secret")
                 if frame.type == "artifact":
-                    await self._spool.take(frame, channel)
+                    await self._keep(frame)
                 elif frame.type == "end":
                     self._end = frame
                     return None
@@ -233,6 +234,13 @@ class V8Sandbox:
         except ChannelBrokenError:
             return await self._death()
         return await self._death()
+
+    async def _keep(self, frame: Frame) -> None:
+        try:
+            await self._spool.take(frame, self._host.channel)
+        except OSError as error:
+            self._host.kill()
+            raise BackendFaultError(f"The run's artifacts could not be stored: {error.strerror}.") from error
 
     async def _death(self) -> int | None:
         """The exit status of the host, which gets a moment to die by itself; None if it had to be killed."""

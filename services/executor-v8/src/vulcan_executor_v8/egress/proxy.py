@@ -4,10 +4,10 @@ It resolves names itself and dials the address that it checked, so that a name w
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,10 @@ from vulcan_sandbox.egress import Address, EgressPolicy
 
 _MAX_HEAD: Final = 65_536
 _CHUNK: Final = 65_536
+_LOOKUPS: Final = 4
+"""Names that one run may have looked up at once, on threads of its own: slow answers hold up nobody else."""
+_FLUSH_S: Final = 2.0
+"""How long a connection that ends may take to hand over what is still in its buffer."""
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -34,6 +38,8 @@ class EgressProxy:
         self._max = max_connections
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._over = False
+        self._lookups = ThreadPoolExecutor(_LOOKUPS, "egress-lookup")
 
     async def listen(self, path: Path) -> None:
         """Take connections at this path."""
@@ -41,16 +47,18 @@ class EgressProxy:
         os.chmod(path, 0o666)  # noqa: PTH101, S103  # the host is another user; one call, too short to need a thread
 
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, now."""
+        self._over = True
         if self._server is not None:
             self._server.close()
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        self._lookups.shutdown(wait=False, cancel_futures=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._serving) >= self._max:
-            writer.close()
+            writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._serving.add(task)
@@ -58,17 +66,25 @@ class EgressProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            await self._answered(reader, writer)
+        finally:
+            await self._close(writer)
+
+    async def _answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
             async with asyncio.timeout(self._timeout_s):
                 request = parse_head(await reader.readuntil(b"\r\n\r\n"))
                 far_reader, far_writer = await self._dial(request)
         except _RefusedError as error:
-            await _answer(writer, error.status, str(error))
+            _answer(writer, error.status, str(error))
         except BadRequestError as error:
-            await _answer(writer, "400 Bad Request", str(error))
+            _answer(writer, "400 Bad Request", str(error))
+        except asyncio.LimitOverrunError:
+            _answer(writer, "431 Request Header Fields Too Large", "the head of the request is too long")
         except TimeoutError:
-            await _answer(writer, "504 Gateway Timeout", "the destination did not answer in time")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            await _close(writer)
+            _answer(writer, "504 Gateway Timeout", "the destination did not answer in time")
+        except (asyncio.IncompleteReadError, OSError):
+            return
         else:
             try:
                 if request.head is None:
@@ -77,8 +93,18 @@ class EgressProxy:
                     far_writer.write(request.head)
                 await _join(reader, writer, far_reader, far_writer)
             finally:
-                await _close(far_writer)
-                await _close(writer)
+                await self._close(far_writer)
+
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
+        """Close, and cut off whoever does not take what is still to be sent: a full buffer holds a descriptor."""
+        writer.close()
+        try:
+            async with asyncio.timeout(0 if self._over else _FLUSH_S):
+                await writer.wait_closed()
+        except (OSError, TimeoutError):
+            return
+        finally:
+            writer.transport.abort()
 
     async def _dial(self, request: ProxyRequest) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         error: OSError | None = None
@@ -102,20 +128,24 @@ class EgressProxy:
             return [literal]
         if (problem := self._policy.name_problem(host, port)) is not None:
             raise _RefusedError("403 Forbidden", problem)
-        found = await _resolve(host, port)
+        found = await self._resolve(host, port)
         problems = {address: self._policy.address_problem(address, port, name=host) for address in found}
         allowed = [address for address, problem in problems.items() if problem is None]
         if found and not allowed:
             raise _RefusedError("403 Forbidden", f"{host}: {next(iter(problems.values()))}")
         return allowed
 
+    async def _resolve(self, host: str, port: int) -> list[Address]:
+        loop = asyncio.get_running_loop()
+        try:
+            infos = await loop.run_in_executor(self._lookups, _look_up, host, port)
+        except (OSError, ValueError) as error:
+            raise _RefusedError("502 Bad Gateway", f"{host} cannot be resolved") from error
+        return list(dict.fromkeys(ipaddress.ip_address(address.partition("%")[0]) for address in infos))
 
-async def _resolve(host: str, port: int) -> list[Address]:
-    try:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise _RefusedError("502 Bad Gateway", f"{host} cannot be resolved") from error
-    return list(dict.fromkeys(ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos))
+
+def _look_up(host: str, port: int) -> list[str]:
+    return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 async def _join(
@@ -135,22 +165,12 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
         while data := await source.read(_CHUNK):
             target.write(data)
             await target.drain()
-        if target.can_write_eof():
-            target.write_eof()
-    except OSError:  # either end went away: so does this direction, and the other notices
+        target.write_eof()
+    except (OSError, RuntimeError):  # either end went away, or is closed: so does this direction; the other notices
         target.close()
 
 
-async def _answer(writer: asyncio.StreamWriter, status: str, message: str) -> None:
+def _answer(writer: asyncio.StreamWriter, status: str, message: str) -> None:
     body = f"vulcan: {message}\n".encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    with contextlib.suppress(OSError):
-        writer.write(head.encode() + body)
-        await writer.drain()
-    await _close(writer)
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    writer.write(head.encode() + body)

@@ -1,6 +1,7 @@
 """The control socket between the executor and one host: framed JSON out, framed JSON with a payload back."""
 
 import asyncio
+import secrets
 import socket
 import struct
 from typing import Any, Final
@@ -30,6 +31,10 @@ class Frame(Struct, frozen=True, kw_only=True):
     name: str = ""
     code: int = 0
     result: str | None = None
+
+    def answers(self, nonce: str) -> bool:
+        """True if whoever wrote it knows the secret of that request; what it wrote may be anything."""
+        return secrets.compare_digest(self.nonce.encode("utf-8", "surrogatepass"), nonce.encode())
 
 
 _decoder = msgspec.json.Decoder(Frame)
@@ -71,7 +76,7 @@ class Channel:
             frame = _decoder.decode(await self._reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ChannelBrokenError("the host closed its control socket") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ChannelBrokenError(f"not a frame: {error}") from error
         if frame.size < 0:
             raise ChannelBrokenError("a frame of negative size")

@@ -177,7 +177,7 @@ class Host:
                 frame: Frame = await self.channel.receive()
         except (ChannelBrokenError, TimeoutError):
             return False
-        return frame.type == "renewed" and secrets.compare_digest(frame.nonce, nonce)
+        return frame.type == "renewed" and frame.answers(nonce)
 
     def kill(self) -> None:
         """End every process of the host, now."""

@@ -15,8 +15,10 @@ SECCOMP_FD: Final = "@seccomp"
 SCRIPTS: Final = Path(__file__).parent.parent / "js"
 _MIB: Final = 1_048_576
 _NOBODY: Final = "65534"
+_DESCRIPTORS: Final = 1024
 _JOIN_AND_EXEC: Final = (
-    'ulimit -c 0; n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 71; shift; n=$((n - 1)); done; exec "$@"'
+    f"ulimit -c 0; ulimit -n {_DESCRIPTORS}; "
+    'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 71; shift; n=$((n - 1)); done; exec "$@"'
 )
 
 
