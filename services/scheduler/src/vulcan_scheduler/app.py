@@ -66,14 +66,14 @@ class Scheduler:
                 try:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(_until_lost(held), name="lease lost")
-                        await self._decide(group)
+                        await self._decide(group, held)
                 except* LeaseLostError:
                     self._desk.led = False
                     self._log.warning("standby: the lease is lost")
                 finally:
                     self._desk.active = False
 
-    async def _decide(self, group: asyncio.TaskGroup) -> None:
+    async def _decide(self, group: asyncio.TaskGroup, held: Held) -> None:
         await self._get_ready()
         tuning, desk = self._tuning, self._desk
         explanations = await patiently(self._bus, "subscribe", lambda: serve_explanations(self._bus, desk))
@@ -89,7 +89,7 @@ class Scheduler:
                 name="snapshots",
             )
             group.create_task(self._checkpoints.keep(tuning.checkpoint_interval_s), name="checkpoints")
-            await self._decide_on(group)
+            await self._decide_on(group, held)
         finally:
             remove_hook()
             await explanations.close()
@@ -113,7 +113,7 @@ class Scheduler:
         plan = self._desk.plan
         self._log.info("active", seq=plan.seq, workloads=len(plan.jobs), nodes=len(plan.registry.nodes))
 
-    async def _decide_on(self, group: asyncio.TaskGroup) -> None:
+    async def _decide_on(self, group: asyncio.TaskGroup, held: Held) -> None:
         desk, plan = self._desk, self._desk.plan
         looked = desk.now().mono
         while True:
@@ -124,7 +124,7 @@ class Scheduler:
                 plan.resume(now)
             looked = now.mono
             wait_s = _LONGEST_WAIT_S
-            if self._bus.connected:
+            if self._bus.connected and held.valid:  # it may have run out while this process stood still
                 for chore in plan.chores(now):
                     group.create_task(self._chores.carry_out(chore), name="chore")
                 self._release_what_fits(group)
