@@ -18,6 +18,7 @@ from vulcan_gateway.domain.cursors import ListCursor, decode_list_cursor, decode
 from vulcan_gateway.domain.filters import LabelFilter, ListQuery, label_filters
 from vulcan_gateway.domain.headers import attachment, media_type, safe_media_type, wants_event_stream
 from vulcan_gateway.domain.refusals import Refusal
+from vulcan_gateway.http.calls import NoQuery
 
 INLINE = {"source": {"type": "inline", "code": "1"}, "runtime": "javascript"}
 
@@ -101,6 +102,19 @@ def test_a_refused_value_comes_with_the_known_ones() -> None:
         bodies.decode(b'{"source": {"type": "inline", "code": "1"}, "runtime": "pyton"}', Spec)
     with pytest.raises(Refusal, match="'done'; known here: completed"):
         parameters.read([("state", "done")], ListQuery)
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "1700000000", "2026-01-01", "2026-01-01T09:00:00", "2026-01-01T09:00:00 01:00"]
+)
+def test_a_wrong_time_is_refused_with_a_right_one(text: str) -> None:
+    with pytest.raises(Refusal, match="submitted_after: is not a time, as in 2026"):
+        parameters.read([("submitted_after", text)], ListQuery)
+
+
+def test_a_parameter_where_there_are_none() -> None:
+    with pytest.raises(Refusal, match="key: unknown field; known here: none"):
+        parameters.read([("key", "1")], NoQuery)
 
 
 def test_parameters() -> None:

@@ -13,9 +13,10 @@ from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
-from opentelemetry import trace
 from structlog.contextvars import bound_contextvars
 from structlog.typing import FilteringBoundLogger, Processor
+
+from vulcan_chassis import tracing
 
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -92,9 +93,9 @@ def _add_service(service: str) -> Callable[[Any, str, MutableMapping[str, Any]],
 
 
 def _add_trace(_logger: Any, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        record["trace_id"] = trace.format_trace_id(context.trace_id)
+    known = tracing.current_trace_id()
+    if known is not None:
+        record["trace_id"] = known
     return record
 
 

@@ -52,7 +52,7 @@ def _walk_struct(value: dict[str, Any], declared: type[Struct], path: str) -> It
             yield from _walk(element, known[name], where)
         else:
             near = difflib.get_close_matches(name, known, n=1)
-            known_names = ", ".join(sorted(known))
+            known_names = ", ".join(sorted(known)) or "none"
             advice = f"did you mean {near[0]}?" if near else f"known here: {known_names}"
             yield FieldError(field=where, message=f"unknown field; {advice}")
 

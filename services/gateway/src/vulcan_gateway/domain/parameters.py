@@ -15,8 +15,8 @@ from vulcan_gateway.domain.refusals import Refusal
 
 T = TypeVar("T", bound=Struct)
 
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-"""How a time begins; msgspec would also read a bare number as one."""
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)")
+"""How a time is written; msgspec would also read a bare number as one."""
 
 
 def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
@@ -40,7 +40,7 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     wrong += [
         FieldError(field=name, message="is not a time, as in 2026-01-31T09:00:00Z")
         for name, kind in kinds.items()
-        if _is_time(kind) and name in values and not _DATE.match(values[name])
+        if _is_time(kind) and name in values and not _TIME.fullmatch(values[name])
     ]
     if wrong:
         raise _refusal(wrong)
