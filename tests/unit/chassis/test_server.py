@@ -8,7 +8,8 @@ import pytest
 from litestar import Litestar, get
 from litestar.response import Stream
 
-from vulcan_chassis.server import HttpServer, HttpServerError, parse_listen
+from vulcan_chassis.listen import parse_listen
+from vulcan_chassis.server import HttpServer, HttpServerError
 
 
 @pytest.mark.parametrize(

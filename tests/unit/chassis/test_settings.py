@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from vulcan_chassis.server import Listen
+from vulcan_chassis.listen import Listen
 from vulcan_chassis.settings import SettingsError, load, variables
 
 

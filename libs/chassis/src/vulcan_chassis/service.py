@@ -22,9 +22,10 @@ from vulcan_chassis import logs, tracing
 from vulcan_chassis.errors import StartError
 from vulcan_chassis.health import Health
 from vulcan_chassis.lifecycle import Lifecycle
+from vulcan_chassis.listen import Listen
 from vulcan_chassis.metrics import new_registry
 from vulcan_chassis.ops import OpsApp
-from vulcan_chassis.server import HttpServer, Listen
+from vulcan_chassis.server import HttpServer
 from vulcan_chassis.settings import SettingsError, load
 
 EXIT_CRASHED: Final = 1

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from vulcan_chassis.server import parse_listen
+from vulcan_chassis.listen import parse_listen
 from vulcan_chassis.settings import SettingsError, load
 from vulcan_local import install, nats, postgres
 from vulcan_local.datadir import DataDir

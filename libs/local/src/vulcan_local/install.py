@@ -3,13 +3,12 @@
 import asyncio
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-
-from rich.console import Console
 
 PACKAGES: Final[Mapping[str, str]] = {"bwrap": "bubblewrap"}
 """Program and the package that brings it."""
@@ -87,8 +86,12 @@ async def _apt_get(arguments: list[str]) -> str:
 
 def main() -> None:
     """Install what is missing, from the shell: `python -m vulcan_local.install`."""
+
+    def say(text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(install_missing(Console().print, Path(folder) / "failed"))
+        asyncio.run(install_missing(say, Path(folder) / "failed"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One small program on every backend that works here, so that a new installation shows at once what it can do."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from vulcan_contracts.spec import Backend, InlineSource, Runtime, Spec
 from vulcan_contracts.views import BackendView, WorkloadView
+from vulcan_local.console import Console
 from vulcan_sdk.async_client import AsyncVulcan
 from vulcan_sdk.errors import VulcanError
 
@@ -74,6 +76,18 @@ async def _try(vulcan: AsyncVulcan, backend: Backend, runtime: Runtime, code: st
     except VulcanError as error:
         return SampleRun(backend=backend, runtime=runtime, workload=None, problem=error.message)
     return SampleRun(backend=backend, runtime=runtime, workload=workload)
+
+
+async def show_samples(url: str, key_file: Path, console: Console) -> None:
+    """Run them on this Vulcan, and show what came of it."""
+    key = key_file.read_text("utf-8").strip()  # noqa: ASYNC240 - a line on a local disk
+    try:
+        async with AsyncVulcan(url, key) as vulcan:
+            report = await run_samples(vulcan)
+    except VulcanError as error:
+        console.say(f"the sample could not run: {error}\n")
+        return
+    console.say(f"{render(report, colours=console.colours, width=console.width)}\n")
 
 
 def render(report: SampleReport, *, colours: bool, width: int) -> str:

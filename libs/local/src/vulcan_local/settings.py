@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from vulcan_chassis.server import Listen
+from vulcan_chassis.listen import Listen
 
 Positive = Annotated[float, Meta(gt=0)]
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from vulcan_chassis.server import parse_listen
+from vulcan_chassis.listen import parse_listen
 from vulcan_local.console import Console
 from vulcan_local.datadir import DataDir
 from vulcan_local.errors import LocalError

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from vulcan_chassis.server import Listen
+from vulcan_chassis.listen import Listen
 from vulcan_eventstore.connection import NatsSettings
 from vulcan_eventstore.streams import StreamSettings
 from vulcan_gateway.db.pool import PoolSettings
