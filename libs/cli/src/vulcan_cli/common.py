@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
     from vulcan_sdk.client import Vulcan
@@ -25,6 +25,12 @@ class Common:
 
 
 COMMON = Common()
+
+
+def group(name: str, about: str) -> App:
+    """A command that has commands of its own."""
+    parameter = Parameter(negative=(), show_default=False)
+    return App(name=name, help=about, help_format="markdown", default_parameter=parameter)
 
 
 def connect(common: Common, *, timeout_s: float = 30.0) -> "Vulcan":

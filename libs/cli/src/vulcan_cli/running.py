@@ -1,4 +1,4 @@
-"""Staying with a workload that was just submitted: its output live, its end as this command's exit code."""
+"""After a submit: leaving the workload to run, or staying for its output and its end as this command's exit code."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from vulcan_sdk.client import Vulcan
 
 KILL_WAIT_S = 15.0
+
+
+def leave(submitted: WorkloadView, common: Common) -> int:
+    """Print which workload it is, and let it run."""
+    if common.json:
+        print_json(submitted)
+    else:
+        write_line(submitted.id)
+    return exits.OK
 
 
 def stay(vulcan: "Vulcan", submitted: WorkloadView, common: Common) -> int:

@@ -3,17 +3,13 @@
 import time
 from typing import Final
 
-from cyclopts import App, Parameter
-
 from vulcan_cli import exits
-from vulcan_cli.common import COMMON, Common, connect
+from vulcan_cli.common import COMMON, Common, connect, group
 from vulcan_cli.output import print_json, write_line
 
 POLL_INTERVAL_S: Final = 0.5
 
-app: Final = App(
-    name="admin", help="Upkeep.", help_format="markdown", default_parameter=Parameter(negative=(), show_default=False)
-)
+app: Final = group("admin", "Upkeep.")
 
 
 @app.command

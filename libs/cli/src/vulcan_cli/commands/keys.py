@@ -2,19 +2,12 @@
 
 from typing import Final
 
-from cyclopts import App, Parameter
-
-from vulcan_cli.common import COMMON, Common, connect
+from vulcan_cli.common import COMMON, Common, connect, group
 from vulcan_cli.output import note, print_json, table, write_line
 from vulcan_cli.text import ago
 from vulcan_contracts.tenants import Role
 
-app: Final = App(
-    name="keys",
-    help="Create, list and revoke API keys.",
-    help_format="markdown",
-    default_parameter=Parameter(negative=(), show_default=False),
-)
+app: Final = group("keys", "Create, list and revoke API keys.")
 
 
 @app.command

@@ -2,18 +2,11 @@
 
 from typing import Final
 
-from cyclopts import App, Parameter
-
-from vulcan_cli.common import COMMON, Common, connect
+from vulcan_cli.common import COMMON, Common, connect, group
 from vulcan_cli.output import note, print_json, table, write_line
 from vulcan_cli.text import ago
 
-app: Final = App(
-    name="nodes",
-    help="List the executors; drain one.",
-    help_format="markdown",
-    default_parameter=Parameter(negative=(), show_default=False),
-)
+app: Final = group("nodes", "List the executors; drain one.")
 
 
 @app.default

@@ -4,10 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vulcan_cli import exits
 from vulcan_cli.common import COMMON, Common, connect
-from vulcan_cli.output import print_json, write_line
-from vulcan_cli.running import stay
+from vulcan_cli.running import leave, stay
 
 
 def replay(
@@ -28,10 +26,4 @@ def replay(
     """
     with connect(common) as vulcan:
         view = vulcan.replay(workload, idempotency_key=idempotency_key)
-        if not detach:
-            return stay(vulcan, view, common)
-        if common.json:
-            print_json(view)
-        else:
-            write_line(view.id)
-        return exits.OK
+        return leave(view, common) if detach else stay(vulcan, view, common)

@@ -2,18 +2,11 @@
 
 from typing import Final
 
-from cyclopts import App, Parameter
-
-from vulcan_cli.common import COMMON, Common, connect
+from vulcan_cli.common import COMMON, Common, connect, group
 from vulcan_cli.output import print_json, table
 from vulcan_contracts.tenants import Quotas, Tenant
 
-app: Final = App(
-    name="tenants",
-    help="List tenants and set their quotas.",
-    help_format="markdown",
-    default_parameter=Parameter(negative=(), show_default=False),
-)
+app: Final = group("tenants", "List tenants and set their quotas.")
 
 
 @app.default
