@@ -16,6 +16,7 @@ from support.scheduling import spec
 from vulcan_chassis.service import Service, ServiceSettings
 from vulcan_contracts.commands import Submit
 from vulcan_contracts.ids import new_workload_id
+from vulcan_contracts.spec import Spec
 from vulcan_contracts.workload import Workload
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.workload_log import WorkloadLog
@@ -92,9 +93,12 @@ class Client:
         self.ids: list[tuple[str, str]] = []
 
     async def submit(self, tenant: str = "a", **changes: Any) -> str:
+        return await self.submit_spec(spec(**changes), tenant)
+
+    async def submit_spec(self, wanted: Spec, tenant: str = "a") -> str:
         workload_id = new_workload_id()
-        command = Submit(spec=spec(**changes), fingerprint="f")
-        await self.log.execute(tenant, workload_id, command, actor="user:test")
+        command = Submit(spec=wanted, fingerprint="f")
+        await self.log.execute(tenant, workload_id, command, actor="user:test", deadline_s=30.0)
         self.ids.append((tenant, workload_id))
         return workload_id
 
