@@ -11,11 +11,10 @@ from msgspec import Struct
 from vulcan_executor_v8.host import vitals
 from vulcan_executor_v8.host.process import Host
 
-_SAMPLE_S: Final = 0.004
+_SHORTEST_PAUSE_S: Final = 0.001
 _LONGEST_PAUSE_S: Final = 0.1
 _CPU_ALLOWED_S: Final = 0.1
 """What taking down a Worker may cost. Time passes on a busy machine without anybody's doing; CPU time does not."""
-_IDLE_SHARE: Final = 0.25
 _MEMORY_SLACK: Final = 16 * 1_048_576
 _STANDARD: Final = ("0", "1", "2")
 _LATE_SOCKETS: Final = 2
@@ -42,17 +41,17 @@ def measure(host: Host) -> Baseline:
 
 
 async def proved_clean(host: Host, baseline: Baseline, timeout_s: float) -> bool:
-    """True if, before the time is up, no Worker thread is left, nothing burns CPU, memory is back down, and no
+    """True if, before the time is up, no Worker thread is left, every other thread sleeps, memory is back down, and no
     descriptor, no file, no byte in a pipe and no change of folder is there that was not there before the first run.
 
     What cannot be looked at is not clean.
     """
     deadline, cpu_limit_s = time.monotonic() + timeout_s, host.cpu_s() + _CPU_ALLOWED_S
-    pause_s = _SAMPLE_S
+    pause_s = _SHORTEST_PAUSE_S
     while time.monotonic() < deadline and host.alive and host.cpu_s() < cpu_limit_s:
         if _spoke(host):
             return False
-        if vitals.worker_threads(host.pid) == 0 and await _idle(host):
+        if vitals.at_rest(host.pid):
             if not _same_folders(host, baseline):
                 return False
             if _same_descriptors(host, baseline) and _memory_is_down(host, baseline):
@@ -68,12 +67,6 @@ def _memory_is_down(host: Host, baseline: Baseline) -> bool:
 
 def _spoke(host: Host) -> bool:
     return any(pipe.read() or pipe.broken for pipe in (host.stdout, host.stderr)) or host.channel.pending()
-
-
-async def _idle(host: Host) -> bool:
-    before, start = host.cpu_s(), time.monotonic()
-    await asyncio.sleep(_SAMPLE_S)
-    return host.cpu_s() - before <= _IDLE_SHARE * (time.monotonic() - start)
 
 
 def _same_folders(host: Host, baseline: Baseline) -> bool:

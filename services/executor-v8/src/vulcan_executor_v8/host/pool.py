@@ -147,11 +147,14 @@ class Pool:
         self._destroy_soon(host)
 
     async def _recycle(self, host: Host) -> None:
+        clean = False
         try:
             clean = await self._cleaned(host)
         finally:
             self._recycling.discard(host)
             self._leaving.add(host)
+            if not clean:
+                host.kill()
         if not clean or self._closing:
             self._tell_recycled()
             await self._destroy(host)

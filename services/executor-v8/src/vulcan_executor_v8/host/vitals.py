@@ -7,32 +7,38 @@ from typing import Final
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
+_ASLEEP: Final = "SIZXx"
+"""The states of a thread that sleeps, idles or is dead."""
 
 
 def cpu_s(pid: int) -> float:
     """The CPU seconds of a process, all threads together."""
-    fields = _after_name(Path(f"/proc/{pid}/stat"))
+    fields = _after_name(f"/proc/{pid}/stat")
     return (int(fields[11]) + int(fields[12])) / _TICK if len(fields) > 12 else 0.0
 
 
 def resident_bytes(pid: int) -> int:
     """The memory of a process that is not mapped from files."""
     try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
+        fields = _text(f"/proc/{pid}/statm").split()
     except OSError:
         return 0
-    return (int(fields[1]) - int(fields[2])) * _PAGE
+    return 0 if len(fields) < 3 else (int(fields[1]) - int(fields[2])) * _PAGE
 
 
-def worker_threads(pid: int) -> int | None:
-    """How many threads run a Worker; None where nobody can tell."""
-    count = 0
+def at_rest(pid: int) -> bool | None:
+    """True if no thread runs a Worker and all of them sleep; None where nobody can tell.
+
+    A thread that has work is runnable whether or not a busy machine lets it run, so one look tells.
+    """
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():
-            count += (task / "comm").read_text().startswith("worker-")
+            name, _, rest = _text(f"{task}/stat").rpartition(")")
+            if rest and (rest[1] not in _ASLEEP or "(worker-" in name):
+                return False
     except OSError:
         return None
-    return count
+    return True
 
 
 def descriptors(pid: int) -> dict[str, str] | None:
@@ -55,8 +61,22 @@ def working_folder(pid: int) -> str | None:
         return None
 
 
-def _after_name(path: Path) -> list[str]:
+def _text(path: str) -> str:
+    """The file's text; empty if it is gone."""
     try:
-        return path.read_text().rpartition(")")[2].split()
+        descriptor = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    try:
+        return os.read(descriptor, 4096).decode("utf-8", "replace")
+    except ProcessLookupError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _after_name(path: str) -> list[str]:
+    try:
+        return _text(path).rpartition(")")[2].split()
     except OSError:
         return []
