@@ -66,6 +66,35 @@ async def test_a_forged_frame_is_no_result(v8: V8Backend) -> None:
     assert not ran.exit.has_result or ran.exit.result == "own"
 
 
+async def test_a_flood_of_artifacts_ends_with_its_limit_and_harms_nobody(v8: V8Backend) -> None:
+    flood = "for (let i = 0; ; i++) Vulcan.artifact(`${i}`, '');"
+    ran = await run(v8, flood)
+    assert ran.exit.reason in (Reason.DISK_LIMIT, Reason.OUT_OF_MEMORY, Reason.CPU_LIMIT), ran.exit
+    await _next_run_is_untouched(v8, ran)
+
+
+async def test_descriptors_have_a_limit_of_the_host(v8: V8Backend) -> None:
+    code = (
+        "const kept = []; try { for (let i = 0; i < 5000; i++) "
+        "kept.push(Deno.openSync(new URL(import.meta.url))); } catch {} export default () => kept.length;"
+    )
+    assert (await run(v8, code)).result < 1024
+
+
+async def test_the_time_zone_of_one_run_is_not_that_of_the_next(v8: V8Backend) -> None:
+    await run(v8, "Deno.env.set('TZ', 'Asia/Tokyo'); console.log(new Date(0).getHours());")
+    for _ in range(3):
+        assert (await run(v8, "export default () => new Date(0).getHours();")).result == 0
+
+
+async def test_hostile_file_names_are_only_names(v8: V8Backend) -> None:
+    names = ["a b.ts", "ü.ts", "%2e%2e.ts", "x?y#z.ts", "'$(id)`.ts", "-.ts", "'\"<.ts", "a:b.ts"]
+    for name in names:
+        files = {name: "import { w } from './lib.ts'; console.log(w);", "lib.ts": "export const w = 'ok';"}
+        ran = await run(v8, program(files, entrypoint=name))
+        assert ran.stdout == "ok\n", (name, ran.stderr)
+
+
 SURVIVORS = {
     "a Worker that spins": "new Worker('data:text/javascript,for(;;);', { type: 'module' });"
     "await new Promise((r) => setTimeout(r, 100)); Deno.exit(0);",
