@@ -312,7 +312,7 @@ async def test_wrong_positions(api: httpx.AsyncClient, world: World, after: str)
 
 
 async def test_a_slow_reader_catches_up_from_history(settings: GatewaySettings, world: World, admin_token: str) -> None:
-    limits = msgspec.structs.replace(settings.limits, reader_buffer_lines=100)
+    limits = msgspec.structs.replace(settings.limits, reader_buffer_bytes=100_000)
     gateway = Gateway(msgspec.structs.replace(settings, limits=limits, listen="127.0.0.1:0"))
     await gateway.start()
     try:

@@ -261,7 +261,7 @@ def batch(first: int, last: int, tenant: str = "t") -> LogBatch:
 
 
 def test_the_hub_gives_to_whom_it_concerns() -> None:
-    hub = Hub(buffer_limit=10)
+    hub = Hub(buffer_bytes=10_000)
     with (
         hub.follow_workload("t", "w", lines=True) as mine,
         hub.follow_workload("u", "w", lines=True) as stranger,
@@ -278,8 +278,19 @@ def test_the_hub_gives_to_whom_it_concerns() -> None:
     assert hub.readers == 0
 
 
+def test_what_waits_for_a_reader_is_bounded_by_its_size() -> None:
+    hub = Hub(buffer_bytes=10_000)
+    with hub.follow_workload("t", "w", lines=True) as feed:
+        large = msgspec.structs.replace(line(1), text="x" * 6000)
+        hub.hear_lines(1, msgspec.structs.replace(batch(1, 1), lines=[large]))
+        assert not feed.take().missed
+        for seq in (2, 3):
+            hub.hear_lines(seq, msgspec.structs.replace(batch(1, 1), lines=[large]))
+        assert feed.take() == ([], True)
+
+
 def test_the_hub_notices_gaps() -> None:
-    hub = Hub(buffer_limit=10)
+    hub = Hub(buffer_bytes=10_000)
     with hub.follow_workload("t", "w", lines=True) as feed:
         hub.hear_event(event(5))
         hub.hear_event(event(6))
@@ -295,7 +306,7 @@ def test_the_hub_notices_gaps() -> None:
 
 
 def test_a_closed_hub_ends_its_readers() -> None:
-    hub = Hub(buffer_limit=10)
+    hub = Hub(buffer_bytes=10_000)
     with hub.follow_tenant("t") as before:
         hub.close()
         with hub.follow_tenant("t") as behind:

@@ -41,8 +41,8 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
     """How many workloads of a tenant may wait, where its quotas do not say."""
     output_bytes: Bytes = 64 * 1024
     """How much of stdout and of stderr a result holds."""
-    reader_buffer_lines: Count = 10_000
-    """How far a live reader may fall behind before it goes back to history."""
+    reader_buffer_bytes: Bytes = 4 * 1024 * 1024
+    """How much may wait for a live reader before it goes back to history."""
     send_timeout_s: Seconds = 60.0
     """How long a client may leave a stream unread before it is cut off."""
 

@@ -132,7 +132,7 @@ async def _cluster(service: Service, bus: Bus, settings: GatewaySettings) -> Clu
 
 
 async def _hub(service: Service, bus: Bus, settings: GatewaySettings, cluster: Cluster) -> Hub:
-    hub = Hub(buffer_limit=settings.limits.reader_buffer_lines)
+    hub = Hub(buffer_bytes=settings.limits.reader_buffer_bytes)
 
     def hear(event: Recorded) -> None:
         cluster.hear_event(event)

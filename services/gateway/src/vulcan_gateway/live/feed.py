@@ -28,7 +28,7 @@ class Feed(Generic[T]):
         self._closed = False
         self._changed = asyncio.Event()
 
-    def offer(self, item: T, weight: int = 1) -> None:
+    def offer(self, item: T, weight: int) -> None:
         """Put an item in; above the limit everything is dropped and counts as missed."""
         if self._weight + weight > self._limit:
             self.miss()

@@ -18,6 +18,8 @@ from vulcan_gateway.domain.views import event_view
 from vulcan_gateway.live.feed import Feed
 
 LINE_EVENT: Final = "line"
+_OVERHEAD_BYTES: Final = 200
+"""About what a line or an event takes in memory beside its text."""
 
 
 def line_frames(lines: list[LogLine]) -> bytes:
@@ -30,6 +32,7 @@ class LiveLines:
 
     def __init__(self, batch: LogBatch) -> None:
         self.lines = batch.lines
+        self.size_bytes = sum(len(line.text) + _OVERHEAD_BYTES for line in batch.lines)
 
     @cached_property
     def frames(self) -> bytes:
@@ -42,6 +45,7 @@ class LiveEvent:
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
+        self.size_bytes = memoryview(recorded.envelope.data).nbytes + _OVERHEAD_BYTES
 
     @cached_property
     def view(self) -> EventView:
@@ -67,8 +71,8 @@ Key = tuple[str, str]
 class Hub:
     """Readers by what they read. All methods run on the event loop and none waits."""
 
-    def __init__(self, *, buffer_limit: int) -> None:
-        self._buffer_limit = buffer_limit
+    def __init__(self, *, buffer_bytes: int) -> None:
+        self._buffer_bytes = buffer_bytes
         self._lines: dict[Key, set[Feed[Heard]]] = defaultdict(set)
         self._events: dict[Key, set[Feed[Heard]]] = defaultdict(set)
         self._last_event = 0
@@ -96,7 +100,7 @@ class Hub:
 
     @contextmanager
     def _register(self, indexes: list[dict[Key, set[Feed[Heard]]]], key: Key) -> Iterator[Feed[Heard]]:
-        feed: Feed[Heard] = Feed(self._buffer_limit)
+        feed: Feed[Heard] = Feed(self._buffer_bytes)
         if self._closed:
             feed.close()
         for index in indexes:
@@ -121,7 +125,7 @@ class Hub:
         if feeds:
             heard = LiveEvent(recorded)
             for feed in feeds:
-                feed.offer(heard)
+                feed.offer(heard, heard.size_bytes)
 
     def hear_lines(self, seq: int, batch: LogBatch) -> None:
         """A batch of lines, stored as message `seq` of the log stream."""
@@ -132,7 +136,7 @@ class Hub:
         if feeds:
             heard = LiveLines(batch)
             for feed in feeds:
-                feed.offer(heard, len(batch.lines))
+                feed.offer(heard, heard.size_bytes)
 
     def resync(self) -> None:
         """The connection was lost for a moment: nobody knows what was not heard."""
