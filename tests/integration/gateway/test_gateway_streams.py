@@ -299,6 +299,25 @@ async def test_events_outlive_a_restart_of_nats(api: httpx.AsyncClient, world: W
         assert [(await anext(live)).event for _ in range(3)] == ["scheduled", "started", "completed"]
 
 
+async def test_pages_of_long_lines_are_bounded(api: httpx.AsyncClient, world: World) -> None:
+    workload_id = await submit(api)
+    await world.start("default", workload_id)
+    last = await world.print("default", workload_id, [("stdout", f"{n} " + "x" * 16_000) for n in range(1, 301)])
+    await world.end("default", workload_id, last_line=last)
+    path = f"/v1/workloads/{workload_id}/logs"
+    seen: list[int] = []
+    cursor: str | None = "0"
+    while cursor is not None:
+        page = (await api.get(path, params={"after": cursor, "limit": 1000})).json()
+        assert 0 < len(page["items"]) < 200
+        assert page["has_more"] == (page["next_cursor"] is not None)
+        seen += [item["seq"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == [*range(1, 301)]
+    assert [message.id for message in await all_of(api, path)] == [*range(1, 301), None]
+    assert len((await api.get(path, params={"download": 1})).text.splitlines()) == 300
+
+
 @pytest.mark.parametrize("after", ["", "x", "-1", "1.5", "9" * 30, "٣"])
 async def test_wrong_positions(api: httpx.AsyncClient, world: World, after: str) -> None:
     workload_id = await submit(api)

@@ -12,6 +12,7 @@ from vulcan_gateway.domain.output import Output, OutputCollector
 SCAN_LINES: Final = 1000
 MAX_SCANS: Final = 16
 OUTPUT_SCANS: Final = 6
+MAX_PAGE_BYTES: Final = 2 * 1024 * 1024
 
 
 class LinePage(NamedTuple):
@@ -32,7 +33,7 @@ class LogHistory:
     async def page(
         self, tenant: str, workload_id: str, *, after: int, limit: int, only: LineFilter = ALL_LINES
     ) -> LinePage:
-        """Up to `limit` wanted lines after line `after`.
+        """Up to `limit` wanted lines after line `after`; fewer, with `more`, if they are long.
 
         Raises:
             EventStoreUnavailableError: NATS is away, and Postgres does not have all that was asked for.
@@ -42,9 +43,9 @@ class LogHistory:
         except ProjectionUnavailableError:
             projected = LinePage([], after, more=False)
         if len(projected.lines) >= limit:
-            return projected
+            return _bounded(projected)
         rest = await self._stored(tenant, workload_id, projected.position, limit - len(projected.lines), only)
-        return LinePage(projected.lines + rest.lines, rest.position, rest.more)
+        return _bounded(LinePage(projected.lines + rest.lines, rest.position, rest.more))
 
     async def _projected(self, tenant: str, workload_id: str, after: int, limit: int, only: LineFilter) -> LinePage:
         if only.everything:
@@ -95,3 +96,13 @@ class LogHistory:
             position = lines[-1].seq
         collector.cut()
         return collector.output()
+
+
+def _bounded(page: LinePage) -> LinePage:
+    """The page as far as it is not too large to be held for a slow reader; one line at least."""
+    total = 0
+    for number, line in enumerate(page.lines):
+        total += len(line.text)
+        if total > MAX_PAGE_BYTES and number > 0:
+            return LinePage(page.lines[:number], page.lines[number - 1].seq, more=True)
+    return page
