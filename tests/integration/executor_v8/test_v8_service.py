@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,18 +32,22 @@ class Service:
         self.me = NodeIdentity(node=first.node, incarnation=first.incarnation)
 
 
-@asynccontextmanager
-async def running(server: NatsServer, bus: Bus, node: str, run_dir: str) -> AsyncIterator[Service]:
-    beats: asyncio.Queue[Heartbeat] = asyncio.Queue()
-    heard = await broadcast.subscribe(bus, subjects.HEARTBEATS, Heartbeat, beats.put_nowait)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vulcan_executor_v8",
+async def start(server: NatsServer, node: str, run_dir: str, **streams: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "vulcan_executor_v8", **streams,
         env={
             "PATH": os.environ["PATH"], "VULCAN_NATS_URL": server.url, "VULCAN_NODE": node,
             "VULCAN_V8_RUN_DIR": run_dir, "VULCAN_V8_WARM_HOSTS": "1", "VULCAN_EXECUTOR_HEARTBEAT_INTERVAL_S": "0.2",
             "VULCAN_LOG_LEVEL": "warning",
         },
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def running(server: NatsServer, bus: Bus, node: str, run_dir: str) -> AsyncIterator[Service]:
+    beats: asyncio.Queue[Heartbeat] = asyncio.Queue()
+    heard = await broadcast.subscribe(bus, subjects.HEARTBEATS, Heartbeat, beats.put_nowait)
+    process = await start(server, node, run_dir)
     try:
         yield Service(process, await asyncio.wait_for(beats.get(), 40), Path(run_dir) / node)
     finally:
@@ -106,3 +111,19 @@ async def test_a_killed_service_comes_back_clean(nats_server: NatsServer, bus: B
         service.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(service.process.wait(), 30) == 0
         assert using(service.run_dir) == {}
+
+
+async def test_a_second_service_of_the_same_name_refuses_to_start(nats_server: NatsServer, bus: Bus) -> None:
+    platform, node, config = Platform(bus), new_node(), settings()
+    async with running(nats_server, bus, node, config.run_dir) as service:
+        second = await start(nats_server, node, config.run_dir, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said, _ = await asyncio.wait_for(second.communicate(), 60)
+        assert second.returncode != 0
+        assert f"Another executor named {node} runs on this machine".encode() in said
+        assert b"VULCAN_NODE" in said
+        assert b"Traceback" not in said
+        unharmed = await platform.submit(program("export default () => 'unharmed';"))
+        await platform.give(unharmed, service.me)
+        state = await platform.ended(unharmed)
+        assert state.outcome is not None
+        assert state.outcome.result == "unharmed"

@@ -99,7 +99,7 @@ class V8Backend:
 
     async def _probe(self) -> BackendReport:
         refused: list[str] = []
-        await self._ownership.take()
+        await self.own()
         for level in candidates(self._tools, self._settings.jail):
             launcher = Launcher(level, self._tools, self._deno, self._settings.npm_dir, self._settings.scratch_mb)
             try:
@@ -145,13 +145,21 @@ class V8Backend:
         loop = asyncio.get_running_loop()
         self._background = [loop.create_task(self._pool.run()), loop.create_task(self._watch.run())]
 
+    async def own(self) -> None:
+        """Be the only executor of this name on this machine, until `close`.
+
+        Raises:
+            NodeTakenError: another one is alive.
+        """
+        await self._ownership.take()
+
     async def recover(self) -> None:
         """Destroy what an earlier life of this executor left behind, and other executors that are dead.
 
         Raises:
             NodeTakenError: an executor of this name is alive.
         """
-        await self._ownership.take()
+        await self.own()
         await destroy_leftovers(self._tree, self._run_dir, self._settings.kill_timeout_s)
         await sweep_others(self._tree, self._run_dir, self._settings.kill_timeout_s)
 

@@ -38,14 +38,20 @@ class ExecutorV8Settings(Struct, frozen=True, kw_only=True):
 
 
 async def wire(service: Service, settings: ExecutorV8Settings) -> None:
-    """Connect, and begin to run workloads."""
+    """Connect, and begin to run workloads.
+
+    Raises:
+        NodeTakenError: an executor of this name is alive on this machine.
+    """
+    v8 = backend(settings.v8, node_id(settings.node, "v8"))
+    await v8.own()
     bus = await Bus.connect(settings.nats, name=service.name)
     service.on_stop(bus.close, name="bus")
     await ensure_streams(bus, settings.streams)
     await start_executor(
         service,
         bus,
-        backend(settings.v8, node_id(settings.node, "v8")),
+        v8,
         node=settings.node,
         settings=settings.executor,
         log_settings=settings.log_writer,
