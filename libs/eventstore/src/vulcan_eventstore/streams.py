@@ -1,5 +1,6 @@
 """The streams and buckets, as they have to be. Every service may make them sure at its start."""
 
+import logging
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -9,10 +10,12 @@ from msgspec import Meta, Struct
 from vulcan_contracts import subjects
 from vulcan_eventstore.backoff import patiently, within
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.errors import ApiError
+from vulcan_eventstore.errors import ApiError, EventStoreUnavailableError
 from vulcan_eventstore.jetstream import STREAM_NAME_IN_USE, call, nanoseconds
 
 _DAY_S: Final = 86_400
+_SERVER_FAULT: Final = 500
+_log = logging.getLogger(__name__)
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _KEY_VALUE_BUCKETS: Final = (
     subjects.KEYS_BUCKET,
@@ -78,6 +81,10 @@ async def ensure_stream(bus: Bus, config: dict[str, Any]) -> None:
     try:
         await call(bus, f"STREAM.CREATE.{name}", config)
     except ApiError as error:
+        if error.code >= _SERVER_FAULT:
+            # Seen when several services make the same streams at the same moment; the next try finds them.
+            _log.warning("%s: %s; trying again", name, error)
+            raise EventStoreUnavailableError(f"{name}: {error}") from error
         if error.err_code != STREAM_NAME_IN_USE:
             raise
         current = _decode(await call(bus, f"STREAM.INFO.{name}"))["config"]
