@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,15 @@ async def test_the_next_life_destroys_what_a_killed_executor_left(jail: str) -> 
     finally:
         await heir.close()
         shutil.rmtree(config.run_dir)
+
+
+async def test_the_nodes_folder_is_closed_to_other_users() -> None:
+    config, node = settings(), new_node()
+    v8 = wiring.backend(config, node)
+    assert (await run(v8, "console.log(1);")).stdout == "1\n"
+    assert stat.S_IMODE(os.stat(Path(config.run_dir) / node).st_mode) == 0o700  # noqa: PTH116  # of a test
+    await v8.close()
+    shutil.rmtree(config.run_dir)
 
 
 async def test_closing_leaves_nothing() -> None:

@@ -59,7 +59,7 @@ class Ownership:
 
     def _try(self) -> Path | None:
         """None if everything is locked now, else what could not be."""
-        self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tree.make()
         for path in (self._run_dir / LOCK, *self._tree.branches):
             lock = _lock(path)

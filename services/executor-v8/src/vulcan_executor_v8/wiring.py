@@ -10,6 +10,7 @@ from typing import Final
 from deno import find_deno_bin
 from msgspec import Struct
 
+from vulcan_chassis.errors import StartError
 from vulcan_chassis.service import Service
 from vulcan_eventstore.connection import Bus, NatsSettings
 from vulcan_eventstore.log_writer import LogWriterSettings
@@ -94,7 +95,11 @@ def machine() -> Machine:
 
 
 def run_dir(settings: V8Settings, node: str) -> Path:
-    """The node's own folder for sockets and sources, made anew with access for this user only."""
+    """The node's own folder for sockets and sources, with access for this user only.
+
+    Raises:
+        StartError: it would stand in a folder that somebody else has put there.
+    """
     if settings.run_dir:
         base = Path(settings.run_dir)
     elif os.geteuid() == 0 and Path("/run").is_dir():
@@ -103,7 +108,10 @@ def run_dir(settings: V8Settings, node: str) -> Path:
         base = Path(os.environ["XDG_RUNTIME_DIR"]) / "vulcan-v8"
     else:
         base = Path(tempfile.gettempdir()) / f"vulcan-v8-{os.geteuid()}"
+        base.mkdir(exist_ok=True, mode=0o700)
+        if base.is_symlink() or base.stat().st_uid != os.geteuid():
+            raise StartError(f"{base} belongs to another user. Set VULCAN_V8_RUN_DIR to a folder of your own.")
     folder = base / node
-    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-    folder.chmod(0o711)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
     return folder
