@@ -31,18 +31,11 @@ def test_an_idempotency_key_names_one_workload_of_one_tenant(a: str, key: str, b
 
 
 @given(st.from_regex(ids.TENANT_ID, fullmatch=True), st.from_regex(ids.WORKLOAD_ID, fullmatch=True))
-def test_event_subjects_come_apart_as_they_were_put_together(tenant: str, workload_id: str) -> None:
+def test_event_subjects_have_a_token_for_each_part(tenant: str, workload_id: str) -> None:
     subject = subjects.event(tenant, workload_id, "started")
-    assert subjects.parse_event(subject) == (tenant, workload_id, "started")
-    assert subjects.parse_event(subjects.live(subject)) == (tenant, workload_id, "started")
+    assert subject.split(".") == ["evt", tenant, "workload", workload_id, "started"]
     assert subject.count(".") == 4
     assert not {"*", ">", " "} & set(subject)
-
-
-@pytest.mark.parametrize("wrong", ["", "evt.a.workload.b", "log.a.b", "evt.a.other.b.c", "evt.a.workload.b.c.d"])
-def test_other_subjects_are_none(wrong: str) -> None:
-    with pytest.raises(ValueError, match="not an event subject"):
-        subjects.parse_event(wrong)
 
 
 @pytest.mark.parametrize("good", ["a", "a/b.txt", "ä/ö", "..a", "a..", "a b", ".hidden", "*.png", "out/**/x"])

@@ -8,14 +8,17 @@ import hashlib
 import os
 import re
 import time
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ULID_CHARS: Final = 26
 
 WORKLOAD_ID: Final = re.compile(r"wl_[0-9a-hjkmnp-tv-z]{26}")
 TENANT_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-NODE_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+NodeId = Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")]
+"""A node's id as a setting; empty: made of the host's name."""
 
 
 def _base32(value: int) -> str:

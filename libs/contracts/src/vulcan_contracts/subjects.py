@@ -5,7 +5,7 @@ Log batches: `log.<tenant>.<id>`. Both streams republish what they store under `
 along without a consumer each.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 EVENTS_STREAM: Final = "EVENTS"
 LOGS_STREAM: Final = "LOGS"
@@ -30,14 +30,6 @@ REBUILD_REQUEST: Final = "projection.rebuild"
 REBUILD_STATUS: Final = "projection.status"
 
 
-class EventSubject(NamedTuple):
-    """The parts of an event's subject."""
-
-    tenant: str
-    workload_id: str
-    type: str
-
-
 def event(tenant: str, workload_id: str, event_type: str) -> str:
     """The subject one event is stored under."""
     return f"evt.{tenant}.workload.{workload_id}.{event_type}"
@@ -51,18 +43,6 @@ def workload_events(tenant: str, workload_id: str) -> str:
 def tenant_events(tenant: str, event_type: str = "*") -> str:
     """All events of one tenant, or all of one type; `tenant="*"` means every tenant."""
     return f"evt.{tenant}.workload.*.{event_type}"
-
-
-def parse_event(subject: str) -> EventSubject:
-    """Take an event's subject apart, with or without the `live.` prefix.
-
-    Raises:
-        ValueError: the subject is not an event's.
-    """
-    parts = subject.removeprefix(LIVE_PREFIX).split(".")
-    if len(parts) != 5 or parts[0] != "evt" or parts[2] != "workload":
-        raise ValueError(f"not an event subject: {subject}")
-    return EventSubject(parts[1], parts[3], parts[4])
 
 
 def log(tenant: str, workload_id: str) -> str:

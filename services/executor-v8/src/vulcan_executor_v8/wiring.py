@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from vulcan_chassis.errors import StartError
 from vulcan_chassis.service import Service
+from vulcan_contracts.ids import NodeId
 from vulcan_eventstore.connection import Bus, NatsSettings
 from vulcan_eventstore.log_writer import LogWriterSettings
 from vulcan_eventstore.streams import StreamSettings, ensure_streams
@@ -31,7 +32,7 @@ class ExecutorV8Settings(Struct, frozen=True, kw_only=True):
 
     nats: NatsSettings = NatsSettings()
     streams: StreamSettings = StreamSettings()
-    node: str = ""
+    node: NodeId = ""
     """The node's id; empty: `<host name>-v8`."""
     executor: ExecutorSettings = ExecutorSettings()
     log_writer: LogWriterSettings = LogWriterSettings()
