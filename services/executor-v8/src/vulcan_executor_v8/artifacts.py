@@ -54,8 +54,8 @@ class Spool:
 
     def __init__(self, folder: str | None, *, max_bytes: int, max_count: int) -> None:
         self._folder = folder
-        self._max_bytes = max_bytes
-        self._max_count = max_count
+        self.max_bytes = max_bytes
+        self.max_count = max_count
         self._used = 0
         self._taken = 0
         self._file: IO[bytes] | None = None
@@ -71,10 +71,10 @@ class Spool:
         offset = self._used
         self._used += frame.size
         self._taken += 1
-        if self._used > self._max_bytes:
-            raise ArtifactLimitError(f"The artifacts are larger than the disk limit of {self._max_bytes >> 20} MiB.")
-        if self._taken > self._max_count:
-            raise ArtifactLimitError(f"The run wrote more than {self._max_count} artifacts.")
+        if self._used > self.max_bytes:
+            raise ArtifactLimitError(f"The artifacts are larger than the disk limit of {self.max_bytes >> 20} MiB.")
+        if self._taken > self.max_count:
+            raise ArtifactLimitError(f"The run wrote more than {self.max_count} artifacts.")
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed with the spool
         at = offset

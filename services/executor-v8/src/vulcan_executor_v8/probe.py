@@ -69,6 +69,7 @@ async def _run_program(host: Host, settings: V8Settings) -> str:
         "args": [],
         "env": {},
         "input": {"text": ""},
+        "artifacts": {"bytes": 0, "count": 0},
     }
     try:
         async with asyncio.timeout(settings.start_timeout_s):

@@ -103,6 +103,7 @@ class V8Sandbox:
                     "args": spec.args,
                     "env": spec.env,
                     "input": _input(spec.input, spec.stdin),
+                    "artifacts": {"bytes": self._spool.max_bytes, "count": self._spool.max_count},
                 }
             )
         except ChannelBrokenError as error:

@@ -122,7 +122,8 @@ function run(worker, request) {
     };
     for (const [name, value] of Object.entries(request.env)) Deno.env.set(name, value);
     Deno.exitCode = 0;
-    worker.postMessage({ url: request.url, folder: request.folder, args: request.args, input: request.input });
+    const { url, folder, args, input, artifacts } = request;
+    worker.postMessage({ url, folder, args, input, artifacts });
   });
 }
 

@@ -137,6 +137,8 @@ function prepareGlobals(args, input) {
   });
 }
 
+let room = { bytes: Infinity, count: Infinity };
+
 function artifact(name, data) {
   const parts = typeof name === "string" ? name.split("/") : [""];
   // deno-lint-ignore no-control-regex
@@ -150,6 +152,13 @@ function artifact(name, data) {
     bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
   } else throw new TypeError("Vulcan.artifact: the data must be a string, an ArrayBuffer or a typed array");
   post({ type: "artifact", name, data: bytes });
+  room.bytes -= bytes.length;
+  room.count -= 1;
+  if (room.bytes < 0 || room.count < 0) {
+    // The executor ends the run when it sees this one. To go on until then would only fill the memory.
+    close();
+    for (;;);
+  }
 }
 
 // The one pending operation that is ours: waiting for the next message of the host. Taking its hold off the event loop
@@ -209,8 +218,9 @@ async function main(url, input) {
   if (typeof module.default === "function") outcome = await module.default(input);
 }
 
-addListener.call(globalThis, "message", ({ data: { url, folder: base, args, input } }) => {
+addListener.call(globalThis, "message", ({ data: { url, folder: base, args, input, artifacts } }) => {
   folder = base;
+  room = artifacts;
   mainPath = url.startsWith("file://") ? decodeURIComponent(url.slice(7)) : url;
   const value = input.json === undefined ? parseOrText(input.text) : parse(input.json);
   prepareGlobals(args, value);
