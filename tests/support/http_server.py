@@ -129,13 +129,13 @@ class HttpServer:
     @classmethod
     @contextmanager
     def running(cls, *, tls: tuple[Path, Path] | None = None) -> "Iterator[HttpServer]":
-        """A server until the end of the block; `tls`: certificate and key, for the name localhost."""
+        """A server until the end of the block; `tls`: certificate and key, for the address 127.0.0.1."""
         server = cls()
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
             server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
-            server.url = f"https://localhost:{server._server.server_address[1]}"
+            server.url = f"https://127.0.0.1:{server._server.server_address[1]}"
         thread = threading.Thread(target=server._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:

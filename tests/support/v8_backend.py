@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,15 @@ from vulcan_executor_v8.settings import V8Settings
 from vulcan_sandbox.egress import IpNetwork
 
 _numbers = itertools.count(1)
-HAS_BWRAP = shutil.which("bwrap") is not None
+
+
+def _jail_works() -> bool:
+    """True where bubblewrap is installed and can make namespaces; in a chroot it cannot."""
+    bwrap = shutil.which("bwrap")
+    return bwrap is not None and subprocess.run([bwrap, "--unshare-all", "--ro-bind", "/", "/", "true"]).returncode == 0
+
+
+HAS_BWRAP = _jail_works()
 IS_ROOT = os.geteuid() == 0
 
 

@@ -35,7 +35,9 @@ async def _target(jail: str) -> AsyncIterator[Target]:
         shutil.rmtree(config.run_dir)
 
 
-@pytest.mark.skipif(not HAS_BWRAP, reason="bubblewrap is not installed: the jail itself is NOT tested here")
+@pytest.mark.skipif(
+    not HAS_BWRAP, reason="bubblewrap is not installed or makes no jail here: the jail itself is NOT tested here"
+)
 class TestV8BackendInItsJail(BackendContract):
     @pytest_asyncio.fixture
     async def target(self) -> AsyncIterator[Target]:

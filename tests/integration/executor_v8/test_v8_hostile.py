@@ -8,7 +8,9 @@ from vulcan_contracts.reasons import Reason
 from vulcan_executor_v8.backend import V8Backend
 
 pytestmark = [
-    pytest.mark.skipif(not HAS_BWRAP, reason="bubblewrap is not installed: hostile code is NOT tested here"),
+    pytest.mark.skipif(
+        not HAS_BWRAP, reason="bubblewrap is not installed or makes no jail here: hostile code is NOT tested here"
+    ),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

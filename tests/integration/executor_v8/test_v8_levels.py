@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -22,7 +23,9 @@ from vulcan_executor_v8.jail.levels import find_tools
 from vulcan_executor_v8.recover import using
 from vulcan_sandbox.protocol import RunRefusedError
 
-needs_bwrap = pytest.mark.skipif(not HAS_BWRAP, reason="bubblewrap is not installed: the jail is NOT tested here")
+needs_bwrap = pytest.mark.skipif(
+    not HAS_BWRAP, reason="bubblewrap is not installed or makes no jail here: the jail is NOT tested here"
+)
 
 
 @needs_bwrap
@@ -92,31 +95,42 @@ asyncio.run(main())
 """
 
 
+VIEW = 'mount --bind "$1" "$2" && shift 2 && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"'
+"""What root does to become a user who may not enter the checkout's parents, and to show that user the checkout."""
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="needs root to become a plain user; run as a plain user, the other tests do it")
-async def test_as_a_plain_user() -> None:
-    python = _python_for_all()
-    if python is None:
-        pytest.skip("no interpreter of this version that a plain user may read: NOT tested")
-    done = await asyncio.create_subprocess_exec(
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-c", PLAIN_USER, find_deno_bin(),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": "/tmp"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+@pytest.mark.skipif(not HAS_BWRAP, reason="no mount namespaces here, as in a chroot: the plain user is NOT tested")
+def test_as_a_plain_user() -> None:
+    checkout = str(Path(__file__).parents[3])
+    folder = Path(tempfile.mkdtemp(prefix="v8t-view-", dir="/tmp"))
+    view = str(folder)
+    paths = [path.replace(checkout, view) for path in sys.path if path]
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", "--propagation", "private", "sh", "-c", VIEW, "sh", checkout, view),
+            *(_python_for_all(), "-c", PLAIN_USER, os.fsdecode(find_deno_bin()).replace(checkout, view)),
+        ],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "HOME": "/tmp"},
+        capture_output=True,
+        text=True,
+        timeout=90,
         cwd="/",
-    )  # fmt: skip
-    out, err = await asyncio.wait_for(done.communicate(), 90)
-    assert done.returncode == 0, err.decode()
-    level, result = out.decode().split("\n")[:2]
+    )
+    folder.rmdir()
+    assert done.returncode == 0, done.stderr
+    level, result = done.stdout.split("\n")[:2]
     assert level in ("userns", "none")
     assert result == "42"
 
 
-def _python_for_all() -> str | None:
+def _python_for_all() -> str:
+    """An interpreter of this version that a plain user may start; the system's, if ours is in somebody's home."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for place in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
         if place is not None and _readable_by_all(Path(place)):
             return place
-    return None
+    pytest.skip("no interpreter of this version that a plain user may read: NOT tested")
 
 
 def _readable_by_all(path: Path) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from support.v8_backend import new_node, settings
 from support.v8_runs import run
 from vulcan_executor_v8 import wiring
+from vulcan_executor_v8.cgroups.tree import open_tree
 from vulcan_executor_v8.owner import NodeTakenError
 from vulcan_executor_v8.recover import using
 
@@ -69,7 +70,7 @@ async def _ask(process: asyncio.subprocess.Process) -> bytes:
 async def test_a_living_executor_keeps_its_name_and_its_runs(elsewhere: bool) -> None:
     node, config = new_node(), settings()
     other = settings() if elsewhere else config
-    if elsewhere and not wiring.open_tree(node).controllers:
+    if elsewhere and not open_tree(node).controllers:
         pytest.skip("no control groups here, which are all that two folders would share")
     try:
         async with executor(node, config.run_dir) as living:
@@ -110,9 +111,9 @@ async def test_what_a_dead_executor_of_another_name_left_is_swept_and_the_living
 
 async def test_empty_control_groups_whose_folder_nobody_knows_are_swept() -> None:
     dead, config = new_node(), settings()
-    if not wiring.open_tree(dead).controllers:
+    if not open_tree(dead).controllers:
         pytest.skip("no control groups here: NOT tested")
-    wiring.open_tree(dead).create("h1")
+    open_tree(dead).create("h1")
     heir = wiring.backend(config, new_node())
     await heir.recover()
     assert _groups(dead) == []

@@ -32,9 +32,11 @@ class Service:
         self.me = NodeIdentity(node=first.node, incarnation=first.incarnation)
 
 
-async def start(server: NatsServer, node: str, run_dir: str, **streams: int) -> asyncio.subprocess.Process:
+async def start(
+    server: NatsServer, node: str, run_dir: str, *, stdout: int | None = None, stderr: int | None = None
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vulcan_executor_v8", **streams,
+        sys.executable, "-m", "vulcan_executor_v8", stdout=stdout, stderr=stderr,
         env={
             "PATH": os.environ["PATH"], "VULCAN_NATS_URL": server.url, "VULCAN_NODE": node,
             "VULCAN_V8_RUN_DIR": run_dir, "VULCAN_V8_WARM_HOSTS": "1", "VULCAN_EXECUTOR_HEARTBEAT_INTERVAL_S": "0.2",
