@@ -91,6 +91,7 @@ class V8Sandbox:
             host,
             cpu_limit_s=spec.cpu_time_limit_s,
             memory_limit=None if host.group.limits_memory else self._limits.memory_bytes,
+            memory_mb=spec.resources.memory_mb,
             stop=self._stop,
         )
         self._started_at = time.monotonic()
@@ -270,8 +271,8 @@ class V8Sandbox:
         if peak is None and self._watched is not None:
             peak = self._watched.peak_bytes or None
         usage = Usage(
-            wall_ms=(time.monotonic() - self._started_at) * 1000,
-            cpu_ms=None if self._watched is None else self._watched.cpu_s * 1000,
+            wall_ms=round((time.monotonic() - self._started_at) * 1000, 3),
+            cpu_ms=None if self._watched is None else round(self._watched.cpu_s * 1000, 3),
             max_memory_bytes=peak,
             output_bytes=self._output_bytes,
         )

@@ -22,14 +22,17 @@ class Measured(Protocol):
 
 
 class Watched:
-    """One run under watch."""
+    """One run under watch. `memory_limit` is in bytes, the runtime's share included; `memory_mb` is what the run asked for."""
 
-    def __init__(self, host: Measured, *, cpu_limit_s: float, memory_limit: int | None, stop: Stop) -> None:
+    def __init__(
+        self, host: Measured, *, cpu_limit_s: float, memory_limit: int | None, memory_mb: int, stop: Stop
+    ) -> None:
         self.peak_bytes = 0
         self._host = host
         self._cpu_start = host.cpu_s()
         self._cpu_limit = cpu_limit_s
         self._memory_limit = memory_limit
+        self._memory_mb = memory_mb
         self._stop = stop
 
     @property
@@ -46,7 +49,7 @@ class Watched:
             used = self._host.memory_bytes()
             self.peak_bytes = max(self.peak_bytes, used)
             if used > self._memory_limit:
-                self._stop(Reason.OUT_OF_MEMORY, f"The run used more than its memory ({used // 1_048_576} MiB).")
+                self._stop(Reason.OUT_OF_MEMORY, f"The run needed more than its {self._memory_mb} MiB of memory.")
 
 
 class Watch:
