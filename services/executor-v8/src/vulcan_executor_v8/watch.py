@@ -22,7 +22,7 @@ class Measured(Protocol):
 
 
 class Watched:
-    """One run under watch. `memory_limit` is in bytes, the runtime's share included; `memory_mb` is what the run asked for."""
+    """One run under watch. `memory_limit`: bytes, the runtime's share included; `memory_mb`: what the run asked for."""
 
     def __init__(
         self, host: Measured, *, cpu_limit_s: float, memory_limit: int | None, memory_mb: int, stop: Stop
