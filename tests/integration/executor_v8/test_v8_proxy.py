@@ -148,7 +148,7 @@ async def test_tls_through_a_tunnel_is_the_servers_own(tmp_path: Path) -> None:
     serving.load_cert_chain(certificate, key)
     async with server(echo, serving) as port, proxy(tmp_path) as (_, path):
         reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(f"CONNECT localhost:{port} HTTP/1.1\r\n\r\n".encode())
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 Connection established\r\n\r\n"
         await writer.start_tls(ssl.create_default_context(cafile=certificate), server_hostname="localhost")
         writer.write(b"secret\n")

@@ -1,6 +1,7 @@
 """Bad input: a problem document that names what is wrong, and nothing lost, nothing crashed."""
 
 import asyncio
+import gzip
 import hashlib
 import io
 import json
@@ -210,13 +211,17 @@ async def test_wrong_calls(api: httpx.AsyncClient) -> None:
 
 
 def archive(entries: dict[str, bytes], kind: str = "tar.gz") -> bytes:
+    """The same bytes for the same entries, whatever the time."""
     packed = io.BytesIO()
     if kind == "zip":
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bundle:
             for name, data in entries.items():
-                bundle.writestr(name, data)
+                bundle.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     else:
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        with (
+            gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w") as tar,
+        ):
             for name, data in entries.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(data)
