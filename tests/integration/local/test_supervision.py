@@ -23,9 +23,10 @@ DEADLINE_S = 30.0
 HERE = Path(__file__).parent
 POLICY = RestartPolicy(initial_delay_s=0.01, max_delay_s=0.05)
 SERVES = "import time; print('up', flush=True); time.sleep(600)"
-IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SERVES}"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+IGNORES_SIGTERM = f"{DEAF}; {SERVES}"
 HAS_A_CHILD = (
-    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); {SERVES}"
+    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); {SERVES}"
 )
 
 
@@ -86,8 +87,9 @@ async def test_one_that_does_not_listen_is_killed_with_its_children() -> None:
     told = Told()
     supervisor = Supervisor(told, POLICY)
     stop = [StopStep(signal=signal.SIGTERM, timeout_s=0.2)]
-    await supervisor.start([service(told, "deaf", IGNORES_SIGTERM + ";" + HAS_A_CHILD, stop=stop)])
+    await supervisor.start([service(told, "deaf", f"{DEAF}; {HAS_A_CHILD}", stop=stop)])
     children = children_of(told.pids["deaf"])
+    assert children
     await supervisor.stop([])
     assert told.notes[-1].startswith("deaf killed after")
     await until(lambda: not any(alive(pid) for pid in [told.pids["deaf"], *children]))
