@@ -122,4 +122,4 @@ def _value(text: str, kind: Any) -> Any:
 def _path(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(value).expanduser()
-    raise NotImplementedError(f"a setting cannot be a {kind.__name__}")
+    raise TypeError(f"a setting cannot be a {kind.__name__}")
