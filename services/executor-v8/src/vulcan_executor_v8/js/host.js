@@ -89,11 +89,23 @@ function clearEnvironment() {
   }
 }
 
-// A Worker that has loaded its bootstrap and waits; user code has not touched it.
+const rehearsal = {
+  rehearsal: true,
+  url: "data:text/javascript,export default 0",
+  folder: "",
+  args: [],
+  input: { json: "null" },
+  artifacts: { bytes: 0, count: 0 },
+};
+
+// A Worker that has loaded its bootstrap, has rehearsed a run and waits; user code has not touched it.
 function freshWorker() {
   return new Promise((ready) => {
     const worker = new Worker(workerUrl, { type: "module", deno: { permissions } });
-    worker.onmessage = () => ready(worker);
+    worker.onmessage = () => {
+      worker.onmessage = () => ready(worker);
+      worker.postMessage(rehearsal);
+    };
   });
 }
 
