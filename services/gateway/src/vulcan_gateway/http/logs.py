@@ -1,6 +1,6 @@
 """Log lines: a page, a download, or a stream that follows."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Final, Literal
 
 from litestar import Response
@@ -45,20 +45,32 @@ def last_event_id(request: Call, after: str | None) -> int | None:
     return max((decode_seq(text, parameter=name) for name, text in named if text is not None), default=None)
 
 
-def event_stream(gateway: Parts, request: Call, body: AsyncGenerator[bytes, None]) -> ByteStream:
-    """A stream of server-sent events in one of the places that there are for them.
+def event_stream(
+    gateway: Parts,
+    request: Call,
+    body: AsyncGenerator[bytes, None],
+    *,
+    headers: dict[str, str] | None = None,
+    closed: Callable[[], None] = lambda: None,
+) -> ByteStream:
+    """A stream of server-sent events in one of the places that there are for them. `closed` is called once it is over.
 
     Raises:
         Refusal: `too_many_requests`.
     """
     key_id = request.user.key.id
     gateway.streams.take(key_id)
+
+    def free() -> None:
+        gateway.streams.free(key_id)
+        closed()
+
     return ByteStream(
         gateway.keyring.while_valid(request.user.key, body),
         media_type=sse.MEDIA_TYPE,
         send_timeout_s=gateway.settings.limits.send_timeout_s,
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        closed=lambda: gateway.streams.free(key_id),
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"} | (headers or {}),
+        closed=free,
     )
 
 

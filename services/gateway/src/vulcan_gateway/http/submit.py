@@ -12,11 +12,13 @@ from vulcan_contracts.validation import complete, problems
 from vulcan_contracts.views import WorkloadView
 from vulcan_contracts.workload import Workload
 from vulcan_gateway.archives import check_archive, store_archive
-from vulcan_gateway.domain import bodies
+from vulcan_gateway.domain import bodies, sse
+from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, find, query
 from vulcan_gateway.http.intake import read_body, require_media_type
-from vulcan_gateway.http.operations import operation
+from vulcan_gateway.http.operations import Media, operation
+from vulcan_gateway.http.run_stream import run_and_watch
 from vulcan_gateway.http.streaming import client_gone
 from vulcan_gateway.http.upload import receive_upload
 from vulcan_gateway.http.workloads import brief_view, full_view
@@ -78,12 +80,23 @@ class ReplayQuery(Struct, frozen=True, kw_only=True):
     body=Spec,
     multipart=True,
     headers=HEADERS,
-    answers={200: (WorkloadView,), 202: (WorkloadView,)},
+    answers={
+        200: (
+            WorkloadView,
+            Media(sse.MEDIA_TYPE, {"type": "string"}, "`workload` as accepted, `line`s, `done`, `workload` as ended"),
+        ),
+        202: (WorkloadView,),
+    },
     refusals=_REFUSALS,
 )
 async def submit(request: Call, gateway: Gateway) -> Response[bytes]:
-    """200 with the result, or 202 if it still goes on after `wait` seconds. It goes on too if the caller leaves."""
+    """200 with the result, or 202 if it still goes on after `wait` seconds. It goes on too if the caller leaves.
+
+    With `Accept: text/event-stream` the lines come as they are printed, until the end, however long the `wait`.
+    """
     wait_s = query(request, WaitQuery).wait
+    if wants_event_stream(request.headers.get("accept", "")):
+        return await run_and_watch(gateway, request, await _order(gateway, request))
     with gateway.waits.held(request.user.key.id):
         order = await _order(gateway, request)
         return await _run(gateway, request, order, wait_s)

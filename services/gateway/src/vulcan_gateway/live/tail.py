@@ -7,6 +7,7 @@ again; what it has already it drops. What decides that is in `domain.stitch`.
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -18,7 +19,7 @@ from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.event_reader import EventReader
 from vulcan_eventstore.workload_log import WorkloadLog
 from vulcan_gateway.domain import sse
-from vulcan_gateway.domain.filters import LineFilter
+from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
 from vulcan_gateway.domain.stitch import LineCursor
 from vulcan_gateway.domain.views import event_view, last_line, logs_done
 from vulcan_gateway.history import LogHistory
@@ -54,21 +55,34 @@ class Tail:
     async def lines(self, tenant: str, workload_id: str, after: int, only: LineFilter) -> AsyncGenerator[bytes, None]:
         """A workload's log lines, and at its end `done`."""
         with self._hub.follow_workload(tenant, workload_id, lines=True) as feed:
-            yield sse.OPENING
             reader = _LineReader(self._log, self._history, self._settings, tenant, workload_id, after, only)
-            while not feed.closed:
-                try:
-                    frames = await reader.catch_up() if reader.stale else await reader.listen(feed)
-                except EventStoreUnavailableError:
-                    reader.stale = True
-                    await feed.wait(self._settings.retry_s)
-                    feed.take()
-                    frames = sse.KEEP_ALIVE
-                if frames:
-                    yield frames
-                if reader.done is not None:
-                    yield reader.done
-                    return
+            async with aclosing(self._read(reader, feed)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def lines_of_new(self, tenant: str, workload_id: str, feed: Feed[Heard]) -> AsyncGenerator[bytes, None]:
+        """All log lines of a workload that `feed` has followed since before its first event, and at its end `done`."""
+        reader = _LineReader(self._log, self._history, self._settings, tenant, workload_id, 0, ALL_LINES)
+        reader.stale = False
+        async with aclosing(self._read(reader, feed)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _read(self, reader: "_LineReader", feed: Feed[Heard]) -> AsyncGenerator[bytes, None]:
+        yield sse.OPENING
+        while not feed.closed:
+            try:
+                frames = await reader.catch_up() if reader.stale else await reader.listen(feed)
+            except EventStoreUnavailableError:
+                reader.stale = True
+                await feed.wait(self._settings.retry_s)
+                feed.take()
+                frames = sse.KEEP_ALIVE
+            if frames:
+                yield frames
+            if reader.done is not None:
+                yield reader.done
+                return
 
     async def workload_events(self, tenant: str, workload_id: str, after: int) -> AsyncGenerator[bytes, None]:
         """A workload's events, and at its end `done`."""

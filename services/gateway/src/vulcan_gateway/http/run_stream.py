@@ -1,0 +1,47 @@
+"""Submitting and watching in one call: the answer is what the workload prints, while it prints it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
+from typing import Final
+
+from vulcan_gateway.domain import sse
+from vulcan_gateway.domain.filters import ALL_LINES
+from vulcan_gateway.http.calls import Call, find
+from vulcan_gateway.http.logs import event_stream
+from vulcan_gateway.http.streaming import ByteStream
+from vulcan_gateway.http.workloads import brief_view, full_view
+from vulcan_gateway.parts import Parts
+from vulcan_gateway.submissions import Order
+
+EVENT: Final = "workload"
+
+
+async def run_and_watch(gateway: Parts, request: Call, order: Order) -> ByteStream:
+    """`workload` as accepted, a `line` for each line, `done`, and `workload` as ended.
+
+    The reader is registered before the order is on the log: a workload that is new has no past to read.
+
+    Raises:
+        Refusal: as submitting, and `too_many_requests`.
+    """
+    tenant, workload_id = order.principal.tenant, order.workload_id
+    with ExitStack() as stack:
+        feed = stack.enter_context(gateway.hub.follow_workload(tenant, workload_id, lines=True))
+        executed = await gateway.submissions.submit(order)
+        accepted = executed.tracked.state
+        if executed.event is None:
+            lines = gateway.tail.lines(tenant, workload_id, 0, ALL_LINES)
+        else:
+            lines = gateway.tail.lines_of_new(tenant, workload_id, feed)
+
+        async def body() -> AsyncGenerator[bytes, None]:
+            yield sse.frame(EVENT, brief_view(accepted))
+            async with aclosing(lines):
+                async for frames in lines:
+                    yield frames
+            ended = (await find(gateway, request, workload_id)).state
+            if ended.ended:
+                yield sse.frame(EVENT, await full_view(gateway, ended))
+
+        headers = {"Location": f"/v1/workloads/{workload_id}"}
+        return event_stream(gateway, request, body(), headers=headers, closed=stack.pop_all().close)
