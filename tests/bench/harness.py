@@ -6,6 +6,7 @@ These machines drift, so an absolute time says little; a ratio of medians of int
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
@@ -31,6 +32,19 @@ class Figure(Struct, frozen=True, kw_only=True):
     def reached(self) -> bool:
         """True if the ratio is on the good side of the goal."""
         return self.ratio <= self.goal if self.better == "lower" else self.ratio >= self.goal
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What every benchmark is given."""
+
+    samples: int
+    """Of each arm, at least."""
+    folder: Path
+    """An empty one of its own, removed afterwards."""
+
+
+Benchmark = Callable[[Options], list[Figure]]
+"""Starts what it needs, measures, and leaves nothing running."""
 
 
 class Samples(Struct, kw_only=True):

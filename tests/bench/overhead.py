@@ -5,7 +5,7 @@ import time
 
 import httpx
 
-from bench.harness import Figure, compare, interleave
+from bench.harness import Figure, Options, compare, interleave
 from support.stack import Stack
 from vulcan_eventstore.connection import Bus, NatsSettings
 from vulcan_eventstore.jetstream import call, publish
@@ -14,15 +14,17 @@ _STREAM = "BENCH"
 _BODY = {"runtime": "javascript", "source": {"type": "inline", "code": "console.log(1)"}}
 
 
-def figures(stack: Stack, samples: int) -> list[Figure]:
+def figures(options: Options) -> list[Figure]:
     """The median of both arms."""
-    with asyncio.Runner() as runner:
+    with Stack.start(options.folder / "data") as stack, asyncio.Runner() as runner:
         settings = NatsSettings(url=(stack.data / "nats" / "url").read_text().strip())
         bus = runner.run(Bus.connect(settings, name="bench"))
         runner.run(call(bus, f"STREAM.CREATE.{_STREAM}", {"name": _STREAM, "subjects": ["bench"], "storage": "file"}))
         try:
             with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}) as client:
-                taken = interleave(lambda: _added(client), lambda: runner.run(_publish(bus)), samples=samples)
+                taken = interleave(
+                    lambda: _added(client), lambda: runner.run(_publish(bus)), samples=options.samples, warm_up=5
+                )
         finally:
             runner.run(call(bus, f"STREAM.DELETE.{_STREAM}"))
             runner.run(bus.close())

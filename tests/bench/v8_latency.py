@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from deno import find_deno_bin
 
-from bench.harness import Figure, compare, interleave
+from bench.harness import Figure, Options, compare, interleave
 from support.stack import Stack
 
 CODE = "console.log('hello', 6 * 7);\n"
@@ -16,12 +16,15 @@ _REST_S = 0.05
 _BODY = {"runtime": "javascript", "source": {"type": "inline", "code": CODE}}
 
 
-def figures(stack: Stack, folder: Path, samples: int) -> list[Figure]:
+def figures(options: Options) -> list[Figure]:
     """p50 and p99 of both arms."""
-    script = folder / "main.js"
+    script = options.folder / "main.js"
     script.write_text(CODE)
-    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=30) as client:
-        taken = interleave(lambda: _vulcan(client), lambda: _deno(script), samples=samples, warm_up=5)
+    with (
+        Stack.start(options.folder / "data") as stack,
+        httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=30) as client,
+    ):
+        taken = interleave(lambda: _vulcan(client), lambda: _deno(script), samples=options.samples, warm_up=10)
     what = "v8: request to output, against deno run of the same file"
     return [
         compare(
