@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -7,6 +7,7 @@ from vulcan_contracts.logs import Stream
 from vulcan_contracts.reasons import Reason
 from vulcan_eventstore.errors import EventStoreError, EventStoreUnavailableError, LogFencedError
 from vulcan_sandbox.ending import Cut
+from vulcan_sandbox.output import Piece
 from vulcan_sandbox.run_log import RunLog
 
 MIB = 1_048_576
@@ -22,11 +23,11 @@ class Writer:
         self.open.set()
         self.closed = False
 
-    async def write(self, stream: Stream, text: str, partial: bool = False) -> int:
+    async def write_many(self, stream: Stream, lines: Sequence[Piece]) -> int:
         await self.open.wait()
         if self.error is not None:
             raise self.error
-        self.lines.append((stream, text, partial))
+        self.lines += [(stream, *piece) for piece in lines]
         return len(self.lines)
 
     async def close(self) -> int:
@@ -166,7 +167,7 @@ async def test_backpressure_reaches_the_backend() -> None:
     assert log.stalled_s >= 0.01, "what still waits counts already"
     writer.open.set()
     await writing
-    assert log.stalled_s >= 0.05
+    assert log.stalled_s >= 0.03, "what has waited still counts"
 
 
 async def test_a_quick_log_is_no_stall() -> None:

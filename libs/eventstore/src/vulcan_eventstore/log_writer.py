@@ -6,6 +6,7 @@ looked up before it is sent again.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Final, Self
 
 from msgspec import Meta, Struct
@@ -86,10 +87,16 @@ class LogWriter:
         return self._error
 
     async def write(self, stream: Stream, text: str, partial: bool = False) -> int:
-        """Take one line of clean text (`contracts.logs.clean_text`); waits while too much is buffered.
+        """Take one line; its number. Otherwise as `write_many`."""
+        return await self.write_many(stream, [(text, partial)])
+
+    async def write_many(self, stream: Stream, lines: Sequence[tuple[str, bool]]) -> int:
+        """Take lines, all of them or none: clean text (`contracts.logs.clean_text`), and whether it is partial.
+
+        Waits while too much is buffered, and then takes all of them, room or not.
 
         Returns:
-            the line's number.
+            the number of the last one.
 
         Raises:
             LogFencedError: another writer took over.
@@ -101,18 +108,23 @@ class LogWriter:
             raise self._error
         if self._closing:
             raise RuntimeError("the log writer is closed")
-        number = self._next_line
-        self._next_line += 1
-        self._buffer.append(LogLine(seq=number, time=utc_now(), stream=stream, text=text, partial=partial))
-        size = _LINE_OVERHEAD_BYTES + len(text.encode())
-        self._sizes.append(size)
-        self._buffered_bytes += size
+        if not lines:
+            return self.last_line
+        now = utc_now()
+        first, self._next_line = self._next_line, self._next_line + len(lines)
+        self._buffer += [
+            LogLine(seq=seq, time=now, stream=stream, text=text, partial=partial)
+            for seq, (text, partial) in enumerate(lines, first)
+        ]
+        sizes = [_LINE_OVERHEAD_BYTES + (len(text) if text.isascii() else len(text.encode())) for text, _ in lines]
+        self._sizes += sizes
+        self._buffered_bytes += sum(sizes)
         self._filled.set()
         if self._full:
             self._batch_ready.set()
         if self._buffered_bytes >= self._settings.max_buffered_bytes:
             self._drained.clear()
-        return number
+        return self.last_line
 
     async def close(self) -> int:
         """Send what is left and return the number of the last line, once all of them are stored. Safe to repeat.

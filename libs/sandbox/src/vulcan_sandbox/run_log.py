@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from vulcan_contracts.logs import Stream
@@ -17,6 +17,8 @@ _MIB: Final = 1_048_576
 _MAX_SAID: Final = 256
 _LOOK_S: Final = 1.0
 _SLICE_BYTES: Final = 65_536
+_AT_ONCE: Final = 1000
+"""Lines in one write."""
 
 
 class LineWriter(Protocol):
@@ -27,8 +29,8 @@ class LineWriter(Protocol):
         """Why nothing more is written; None while all is well."""
         ...
 
-    async def write(self, stream: Stream, text: str, partial: bool = False) -> int:
-        """Add a line; waits while too much is on its way."""
+    async def write_many(self, stream: Stream, lines: Sequence[Piece]) -> int:
+        """Add lines, all of them or none; waits while too much is on its way."""
         ...
 
     async def close(self) -> int:
@@ -64,7 +66,7 @@ class RunLog:
             "stderr": LineSplitter(max_line_bytes),
         }
         # What is not yet written, so that a call that is cancelled while it waits loses and doubles nothing.
-        self._pending: deque[tuple[OutputStream, Piece]] = deque()
+        self._pending: deque[tuple[OutputStream, list[Piece]]] = deque()
         self._said: deque[str] = deque(maxlen=_MAX_SAID)
         self._something_said = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -135,7 +137,7 @@ class RunLog:
                 await self._write_said()
                 for start in range(0, min(len(data), room), _SLICE_BYTES):
                     part = data[start : min(start + _SLICE_BYTES, room)]
-                    self._pending.extend((stream, piece) for piece in self._splitters[stream].feed(part))
+                    self._keep(stream, self._splitters[stream].feed(part))
                     await self._write_pending()
             finally:
                 self._stalled_s, self._writing_since = self.stalled_s, None
@@ -157,7 +159,7 @@ class RunLog:
             if self._writer is None:
                 return 0
             for stream, splitter in self._splitters.items():
-                self._pending.extend((stream, piece) for piece in splitter.finish())
+                self._keep(stream, list(splitter.finish()))
             await self._write_pending()
             await self._write_said()
             if self.broken is not None:
@@ -170,13 +172,16 @@ class RunLog:
         if self._writer is not None:
             await self._writer.abandon()
 
+    def _keep(self, stream: OutputStream, pieces: list[Piece]) -> None:
+        for start in range(0, len(pieces), _AT_ONCE):
+            self._pending.append((stream, pieces[start : start + _AT_ONCE]))
+
     async def _write_pending(self) -> None:
         if self._writer is None:
             raise RuntimeError("output came before the log was open")
         try:
             while self._pending and self.broken is None:
-                stream, piece = self._pending[0]
-                await self._writer.write(stream, piece.text, piece.partial)
+                await self._writer.write_many(*self._pending[0])
                 self._pending.popleft()
         except EventStoreError as error:
             self._break(error)
@@ -186,7 +191,7 @@ class RunLog:
             return
         try:
             while self._said:
-                await self._writer.write("system", self._said[0])
+                await self._writer.write_many("system", [(self._said[0], False)])
                 self._said.popleft()
         except EventStoreError as error:
             self._break(error)
