@@ -51,6 +51,16 @@ class Submissions:
         self._cluster = cluster
         self._append_timeout_s = append_timeout_s
         self._recheck_s = recheck_s
+        self._unanswered_at: float | None = None
+
+    def trouble(self) -> str | None:
+        """What is wrong with accepting work, for readiness: the last submit went unanswered, and that just now.
+
+        It expires after the time that a submit tries for: a gateway that is not ready may get none to find out by.
+        """
+        if self._unanswered_at is None or time.monotonic() - self._unanswered_at > self._append_timeout_s:
+            return None
+        return "takes no new work; does nats-server answer, and has its disk room?"
 
     async def submit(self, order: Order) -> Executed:
         """Append the order; a repeat finds the workload that the first one made.
@@ -92,13 +102,19 @@ class Submissions:
             fingerprint=idempotency.fingerprint(order.spec, order.replay_of),
             replay_of=order.replay_of,
         )
-        return await self._log.execute(
-            order.principal.tenant,
-            order.workload_id,
-            command,
-            actor=order.principal.actor,
-            deadline_s=self._append_timeout_s,
-        )
+        try:
+            executed = await self._log.execute(
+                order.principal.tenant,
+                order.workload_id,
+                command,
+                actor=order.principal.actor,
+                deadline_s=self._append_timeout_s,
+            )
+        except EventStoreUnavailableError:
+            self._unanswered_at = time.monotonic()
+            raise
+        self._unanswered_at = None
+        return executed
 
     async def run(self, order: Order, wait_s: float, disconnected: Callable[[], Awaitable[None]]) -> Workload:
         """Submit and wait for the end, but not longer than `wait_s`, nor for a client that has left.

@@ -73,6 +73,10 @@ async def build(service: Service, settings: GatewaySettings) -> Parts:
     hub = await _hub(service, bus, settings, cluster)
     log, events = WorkloadLog(bus), EventReader(bus)
     history = LogHistory(database, LogReader(bus))
+    submissions = Submissions(
+        log, hub, cluster, append_timeout_s=settings.append_timeout_s, recheck_s=settings.wait_recheck_s
+    )
+    service.health.add("event_log", submissions.trouble)
     limits = settings.limits
     return Parts(
         settings=settings,
@@ -87,9 +91,7 @@ async def build(service: Service, settings: GatewaySettings) -> Parts:
         database=database,
         hub=hub,
         tail=Tail(hub, log, history, events, settings.tail),
-        submissions=Submissions(
-            log, hub, cluster, append_timeout_s=settings.append_timeout_s, recheck_s=settings.wait_recheck_s
-        ),
+        submissions=submissions,
         patience=Patience(bus, settings.read_timeout_s),
         rebuilds=Rebuilds(bus, timeout_s=settings.cluster.rebuild_timeout_s),
         streams=_slots(service, "streams", limits.streams_per_key, limits.streams),

@@ -60,7 +60,10 @@ def _domain(request: Incoming, error: DomainError) -> Response[bytes]:
 
 def _event_log(request: Incoming, _error: EventStoreUnavailableError) -> Response[bytes]:
     detail = "It did not answer in time; a submit may have been accepted or not."
-    hint = "Try again; with the same Idempotency-Key nothing runs twice."
+    hint = (
+        "Try again; with the same Idempotency-Key nothing runs twice. "
+        "If it lasts: does nats-server answer, and has its disk room?"
+    )
     return _respond(request, Refusal("event_log_unavailable", detail, hint=hint, retry_after_s=1))
 
 
