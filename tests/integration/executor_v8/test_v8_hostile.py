@@ -102,6 +102,11 @@ SURVIVORS = {
     "await new Promise((r) => setTimeout(r, 100)); Deno.exit(0);",
     "a cache": "await (await caches.open('x')).put('http://a/b', new Response('leak'));",
     "a folder": "Deno.chdir('/src');",
+    "a blob URL": "URL.createObjectURL(new Blob(['secret']));",
+    "a Worker that is over": "const over = new Worker('data:text/javascript,postMessage(1)', { type: 'module' });"
+    "await new Promise((r) => (over.onmessage = r)); over.terminate();",
+    "a node Worker that is over": "const { Worker } = await import('node:worker_threads');"
+    "const over = new Worker('process.exit(0)', { eval: true }); await new Promise((r) => over.on('exit', r));",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from vulcan_executor_v8.cgroups.group import Group, Limits
 from vulcan_executor_v8.host.channel import Channel, ChannelBrokenError, Frame, Listener
 from vulcan_executor_v8.host.pipes import InputPipe, OutputPipe
-from vulcan_executor_v8.host.vitals import cpu_s, resident_bytes
+from vulcan_executor_v8.host.vitals import cpu_s, resident_bytes, workers
 from vulcan_executor_v8.jail.launch import SECCOMP_FD, Launch, Launcher, Places, Profile
 from vulcan_executor_v8.settings import V8Settings
 
@@ -43,6 +43,7 @@ class Host:
         self.runs = 0
         self.pid = 0
         self.idle_since = 0.0
+        self._workers = 1
         self._launch = launch
         self._channel: Channel | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -170,14 +171,16 @@ class Host:
         return nonce
 
     async def renew(self, timeout_s: float) -> bool:
-        """Have the host make its next Worker; False if it does not, or says anything else."""
+        """Have the host make its next Worker; False if it does not, says anything else, or had others made since."""
+        self._workers += 1
         try:
             async with asyncio.timeout(timeout_s):
                 nonce = await self.request({"type": "renew"})
                 frame: Frame = await self.channel.receive()
         except (ChannelBrokenError, TimeoutError):
             return False
-        return frame.type == "renewed" and frame.answers(nonce)
+        # A Worker that a program made may have left in the process what nobody sees, as a blob URL.
+        return frame.type == "renewed" and frame.answers(nonce) and workers(self.pid) == {self._workers}
 
     def kill(self) -> None:
         """End every process of the host, now."""

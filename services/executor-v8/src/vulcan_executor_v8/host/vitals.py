@@ -9,6 +9,8 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _ASLEEP: Final = "SIZXx"
 """The states of a thread that sleeps, idles or is dead."""
+_WORKER: Final = "worker-"
+"""How Deno names the thread of a Worker, followed by its number: 1 for the process's first."""
 
 
 def cpu_s(pid: int) -> float:
@@ -34,11 +36,21 @@ def at_rest(pid: int) -> bool | None:
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():
             name, _, rest = _text(f"{task}/stat").rpartition(")")
-            if rest and (rest[1] not in _ASLEEP or "(worker-" in name):
+            if rest and (rest[1] not in _ASLEEP or f"({_WORKER}" in name):
                 return False
     except OSError:
         return None
     return True
+
+
+def workers(pid: int) -> frozenset[int] | None:
+    """The numbers of the Workers that live in a process, in the order of their making; None where nobody can tell."""
+    try:
+        names = [_text(f"{task}/comm").strip() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return None
+    numbers = (name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
+    return frozenset(int(number) for number in numbers if number.isdigit())
 
 
 def descriptors(pid: int) -> dict[str, str] | None:

@@ -18,6 +18,7 @@ const soon = (_onImmediate) => {
   core.queueImmediate({ ...links, _onImmediate, [core.kRefed]: true });
 };
 const print = (text) => core.print(text, true);
+const { store } = Atomics;
 
 let folder = "";
 let ended = false;
@@ -110,6 +111,14 @@ globalThis.addEventListener = function addEventListener(type, ...rest) {
   addListener.call(this ?? globalThis, type, ...rest);
   if (type === "error") moveError();
   if (type === "unhandledrejection") moveRejection();
+};
+
+// What a blob URL names lives as long as the process, whoever made it: the host must then not serve another run.
+let touched;
+const { createObjectURL } = URL;
+URL.createObjectURL = function (object) {
+  store(touched, 0, 1);
+  return createObjectURL(object);
 };
 
 for (const name of ["postMessage", "close", "onmessage", "onmessageerror", "name"]) delete globalThis[name];
@@ -222,6 +231,7 @@ async function main(url, input) {
 
 addListener.call(globalThis, "message", function begin({ data }) {
   folder = data.folder;
+  touched ??= data.touched;
   room = data.artifacts;
   mainPath = data.url.startsWith("file://") ? decodeURIComponent(data.url.slice(7)) : data.url;
   const value = data.input.json === undefined ? parseOrText(data.input.text) : parse(data.input.json);
