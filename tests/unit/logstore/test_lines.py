@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from vulcan_contracts.logs import LogBatch, LogLine
 from vulcan_contracts.tenants import Tenant
 from vulcan_eventstore.records import StoredBatch
-from vulcan_logstore.domain.lines import line_rows, split
+from vulcan_logstore.domain.lines import line_runs, split
+from vulcan_logstore.domain.project import utc
 from vulcan_logstore.domain.retention import longest_days, partition_day, partition_name, retention
 from vulcan_logstore.domain.text import clean, clean_or_none
 
@@ -40,23 +41,49 @@ def test_only_what_is_refused_is_replaced() -> None:
 
 def test_rows_carry_the_day_on_which_they_expire() -> None:
     late = datetime(2026, 11, 20, 23, 30, tzinfo=timezone(timedelta(hours=-2)))
-    rows = line_rows(
+    runs = line_runs(
         [batch("a", "b\x00"), batch("c", tenant="brief", time=late)],
         retention_days=lambda tenant: 1 if tenant == "brief" else 30,
         today=DAY,
     )
-    assert [(row.tenant, row.seq, row.text, row.expires_on) for row in rows] == [
-        ("acme", 1, "a", date(2026, 12, 20)),
-        ("acme", 2, "b\ufffd", date(2026, 12, 20)),
-        ("brief", 1, "c", date(2026, 11, 22)),
+    assert [(run.tenant, run.seqs, run.texts, run.expires_on) for run in runs] == [
+        ("acme", [1, 2], ["a", "b\ufffd"], date(2026, 12, 20)),
+        ("brief", [1], ["c"], date(2026, 11, 22)),
     ], "the day is that of UTC"
+
+
+_MOMENTS = (NOON, NOON + timedelta(hours=13), NOON.replace(tzinfo=None), NOON.astimezone(timezone(timedelta(hours=2))))
+
+
+@given(st.lists(st.builds(
+    LogLine, seq=st.integers(1, 99), time=st.sampled_from(_MOMENTS), stream=st.sampled_from(("stdout", "stderr")),
+    text=st.text(max_size=3), partial=st.booleans(),
+), min_size=1))  # fmt: skip
+def test_runs_together_are_the_lines(lines: list[LogLine]) -> None:
+    printed = LogBatch(workload_id="wl_1", tenant="acme", attempt=1, lines=lines)
+    runs = line_runs([printed], retention_days=lambda _: 1, today=DAY)
+    assert [
+        (run.expires_on, run.time, run.stream, run.partial, seq, text)
+        for run in runs
+        for seq, text in zip(run.seqs, run.texts, strict=True)
+    ] == [
+        (
+            utc(line.time).date() + timedelta(days=1),
+            utc(line.time),
+            line.stream,
+            line.partial,
+            line.seq,
+            clean(line.text),
+        )
+        for line in lines
+    ]
 
 
 @pytest.mark.parametrize(("days", "kept"), [(0, 1), (1, 1)])
 def test_a_line_stays_through_its_last_day(days: int, kept: int) -> None:
     today = DAY + timedelta(days=days)
-    assert len(line_rows([batch("a")], retention_days=lambda _: days, today=today)) == kept
-    assert line_rows([batch("a")], retention_days=lambda _: days, today=today + timedelta(days=1)) == []
+    assert len(line_runs([batch("a")], retention_days=lambda _: days, today=today)) == kept
+    assert line_runs([batch("a")], retention_days=lambda _: days, today=today + timedelta(days=1)) == []
 
 
 @given(st.lists(st.lists(st.text(max_size=9), min_size=1, max_size=9)), st.integers(1, 20), st.integers(1, 40))

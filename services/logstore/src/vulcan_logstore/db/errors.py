@@ -1,6 +1,7 @@
 """What can go wrong with Postgres, in the three ways that matter: it is away, the data is refused, or we have a bug."""
 
 import asyncio
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -43,6 +44,7 @@ _REFUSED: Final = (
     asyncpg.ProgramLimitExceededError,
     UnicodeError,
     OverflowError,
+    struct.error,
 )
 
 

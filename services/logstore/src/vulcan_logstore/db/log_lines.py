@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from typing import Final
 
 from vulcan_logstore.db.database import Connection, Database
-from vulcan_logstore.domain.lines import LineRow
+from vulcan_logstore.db.line_copy import COLUMNS, encoded
+from vulcan_logstore.domain.lines import LineRun
 from vulcan_logstore.domain.retention import partition_day, partition_name
 
 LOCK: Final = 0x76756C_02
@@ -16,10 +17,10 @@ WHERE inhparent = to_regclass('log_lines')
 """
 
 
-async def copy(connection: Connection, rows: Sequence[LineRow]) -> None:
+async def copy(connection: Connection, runs: Sequence[LineRun]) -> None:
     """Add the rows with one binary COPY."""
-    if rows:
-        await connection.copy_records_to_table("log_lines", records=rows, columns=LineRow._fields)
+    if runs:
+        await connection.copy_to_table("log_lines", source=encoded(runs), columns=COLUMNS, format="binary")
 
 
 async def partitions(connection: Connection) -> set[date]:

@@ -14,6 +14,14 @@ def clean(text: str) -> str:
     return _REFUSED.sub(REPLACEMENT, text)
 
 
+def clean_all(texts: list[str]) -> list[str]:
+    """The same for each of many, most of which are usually clean."""
+    together = "".join(texts)
+    if "\x00" not in together and together.isascii():
+        return texts
+    return [clean(text) for text in texts]
+
+
 def clean_or_none(text: str | None) -> str | None:
     """The same for text that may be missing."""
     return None if text is None else clean(text)

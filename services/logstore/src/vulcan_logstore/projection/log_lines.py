@@ -10,7 +10,7 @@ from vulcan_eventstore.follower import follow_logs
 from vulcan_eventstore.records import StoredBatch
 from vulcan_logstore.db import log_lines
 from vulcan_logstore.db.database import Connection, Database
-from vulcan_logstore.domain.lines import LineRow, line_rows, split
+from vulcan_logstore.domain.lines import LineRun, line_runs, split
 from vulcan_logstore.projection.source import NotPreparedError, newest_held
 from vulcan_logstore.settings import ProjectionSettings
 
@@ -51,7 +51,7 @@ class LogLinesProjection:
 
     async def prepare(self, items: Sequence[StoredBatch]) -> None:
         """Make the partitions that the lines go into."""
-        await log_lines.ensure_partitions(self._database, {row.expires_on for row in self._rows(items)})
+        await log_lines.ensure_partitions(self._database, {run.expires_on for run in self._runs(items)})
 
     async def write(self, connection: Connection, items: Sequence[StoredBatch]) -> int:
         """Copy the lines.
@@ -60,12 +60,12 @@ class LogLinesProjection:
             NotPreparedError: a partition is missing. Asked under the lock of the position, so that no rebuild can
                 take the table's place in between.
         """
-        rows = self._rows(items)
-        if {row.expires_on for row in rows} - await log_lines.partitions(connection):
+        runs = self._runs(items)
+        if {run.expires_on for run in runs} - await log_lines.partitions(connection):
             raise NotPreparedError
-        await log_lines.copy(connection, rows)
-        return len(rows)
+        await log_lines.copy(connection, runs)
+        return sum(len(run.seqs) for run in runs)
 
-    def _rows(self, items: Sequence[StoredBatch]) -> list[LineRow]:
+    def _runs(self, items: Sequence[StoredBatch]) -> list[LineRun]:
         batches = (stored.batch for stored in items)
-        return line_rows(batches, retention_days=self._retention_days, today=self._today())
+        return line_runs(batches, retention_days=self._retention_days, today=self._today())
