@@ -102,6 +102,7 @@ SURVIVORS = {
     "await new Promise((r) => setTimeout(r, 100)); Deno.exit(0);",
     "a cache": "await (await caches.open('x')).put('http://a/b', new Response('leak'));",
     "a folder": "Deno.chdir('/src');",
+    "output that does not block": "const { Pipe } = process.binding('pipe_wrap'); new Pipe(0).open(1);",
     "a blob URL": "URL.createObjectURL(new Blob(['secret']));",
     "a Worker that is over": "const over = new Worker('data:text/javascript,postMessage(1)', { type: 'module' });"
     "await new Promise((r) => (over.onmessage = r)); over.terminate();",

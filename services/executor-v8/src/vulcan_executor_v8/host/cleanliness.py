@@ -26,6 +26,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
 
     memory_bytes: int
     descriptors: dict[str, str] | None
+    flags: list[str | None]
     working_folder: str | None
     scratch: frozenset[str] | None
 
@@ -35,6 +36,7 @@ def measure(host: Host) -> Baseline:
     return Baseline(
         memory_bytes=host.memory_bytes(),
         descriptors=vitals.descriptors(host.pid),
+        flags=_flags(host),
         working_folder=vitals.working_folder(host.pid),
         scratch=_scratch(host),
     )
@@ -42,7 +44,8 @@ def measure(host: Host) -> Baseline:
 
 async def proved_clean(host: Host, baseline: Baseline, timeout_s: float) -> bool:
     """True if, before the time is up, no Worker thread is left, every other thread sleeps, memory is back down, and no
-    descriptor, no file, no byte in a pipe and no change of folder is there that was not there before the first run.
+    descriptor, no file, no byte in a pipe and no change of folder or of the streams' mode is there that was not there
+    before the first run.
 
     What cannot be looked at is not clean.
     """
@@ -80,8 +83,14 @@ def _same_descriptors(host: Host, baseline: Baseline) -> bool:
     now, before = vitals.descriptors(host.pid), baseline.descriptors
     if now is None or before is None or any(now.get(name) != before.get(name) for name in _STANDARD):
         return False
+    if _flags(host) != baseline.flags:  # a program has made them non-blocking: the next one's output would be cut off
+        return False
     new = Counter(now.values()) - Counter(before.values())
     return len(new) <= _LATE_SOCKETS and all(target.startswith("socket:") for target in new)
+
+
+def _flags(host: Host) -> list[str | None]:
+    return [vitals.open_flags(host.pid, descriptor) for descriptor in _STANDARD]
 
 
 def _scratch(host: Host) -> frozenset[str] | None:

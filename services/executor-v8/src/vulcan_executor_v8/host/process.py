@@ -180,7 +180,7 @@ class Host:
         except (ChannelBrokenError, TimeoutError):
             return False
         # A Worker that a program made may have left in the process what nobody sees, as a blob URL.
-        return frame.type == "renewed" and frame.answers(nonce) and workers(self.pid) == {self._workers}
+        return frame.type == "renewed" and frame.answers(nonce) and workers(self.pid) == frozenset({self._workers})
 
     def kill(self) -> None:
         """End every process of the host, now."""

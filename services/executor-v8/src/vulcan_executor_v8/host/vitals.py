@@ -65,6 +65,14 @@ def descriptors(pid: int) -> dict[str, str] | None:
     return found
 
 
+def open_flags(pid: int, descriptor: str) -> str | None:
+    """How a descriptor of a process is open, as the kernel writes it; None where nobody can tell."""
+    for line in _text(f"/proc/{pid}/fdinfo/{descriptor}").splitlines():
+        if line.startswith("flags:"):
+            return line.split()[1]
+    return None
+
+
 def working_folder(pid: int) -> str | None:
     """Where a process stands; None where nobody can tell."""
     try:
