@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
-from nats.aio.msg import Msg
 
 from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.errors import EventStoreUnavailableError
+from vulcan_eventstore.message import Message
 
 _MAX_PENDING: Final = 1024
 
@@ -38,7 +38,7 @@ async def subscribe(bus: Bus, subject: str, kind: type[T], callback: Callable[[T
     """
     decoder = msgspec.json.Decoder(kind)
 
-    async def receive(message: Msg) -> None:
+    async def receive(message: Message) -> None:
         try:
             value = decoder.decode(message.data)
         except msgspec.DecodeError as error:
@@ -75,7 +75,7 @@ async def serve(
     """
     decoder = msgspec.json.Decoder(kind)
 
-    async def receive(message: Msg) -> None:
+    async def receive(message: Message) -> None:
         try:
             async with asyncio.timeout(timeout_s):
                 reply = await answer(decoder.decode(message.data))

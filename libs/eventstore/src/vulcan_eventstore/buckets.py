@@ -249,7 +249,7 @@ class Mirror(Generic[T]):
         key = delivered.subject.removeprefix(self._prefix)
         self._stale.discard(key)
         value: T | None = None
-        if not _is_marker(delivered.headers or {}):
+        if not _is_marker(delivered.headers):
             try:
                 value = self._bucket.decode(delivered.data)
             except EventStoreError as error:

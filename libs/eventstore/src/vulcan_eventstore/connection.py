@@ -7,16 +7,15 @@ buffered and sent late (here they wait for the connection, or fail).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, Self
 
 import nats.errors
 from msgspec import Meta, Struct
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from vulcan_eventstore import metrics
+from vulcan_eventstore.client import DirectClient, Headers, Receiver
 from vulcan_eventstore.errors import (
     BusClosedError,
     EventStoreUnavailableError,
@@ -24,6 +23,7 @@ from vulcan_eventstore.errors import (
     PayloadTooLargeError,
 )
 from vulcan_eventstore.hooks import Hooks
+from vulcan_eventstore.message import Message
 from vulcan_eventstore.replies import Replies
 from vulcan_eventstore.requirements import check_server
 from vulcan_eventstore.transport import PatientOnceTransport
@@ -34,7 +34,6 @@ _HEADER_SEPARATOR_BYTES: Final = len(": ") + len("\r\n")
 
 _log = logging.getLogger(__name__)
 
-Headers = Mapping[str, str]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -70,7 +69,7 @@ class Subscription:
 class Bus:
     """A connection that comes back by itself. Made by `connect`, ended by `close`."""
 
-    def __init__(self, client: Client, transport: PatientOnceTransport, settings: NatsSettings) -> None:
+    def __init__(self, client: DirectClient, transport: PatientOnceTransport, settings: NatsSettings) -> None:
         self._client = client
         self._transport = transport
         self._settings = settings
@@ -91,9 +90,8 @@ class Bus:
             EventStoreUnavailableError: nobody answered in time, or the credentials were refused.
             IncompatibleServerError: the server is too old or takes too little.
         """
-        client = Client()
         transport = PatientOnceTransport()  # type: ignore[no-untyped-call] # nats-py does not annotate it
-        client._transport = transport  # noqa: SLF001 - there is no option for it
+        client = DirectClient(transport)
         bus = cls(client, transport, settings)
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
@@ -121,7 +119,7 @@ class Bus:
             raise
         try:
             check_server(client)
-            await client.subscribe(f"{bus._inbox}*", cb=bus._replies.dispatch)
+            await client.subscribe_directly(f"{bus._inbox}*", bus._replies.dispatch)
         except BaseException:
             await bus.close()
             raise
@@ -222,6 +220,8 @@ class Bus:
         """
         if not self._up.is_set():
             self._raise_away()
+        if self._client.send(subject, payload, reply, headers):
+            return
         size = len(payload) + _size(headers)
         if size > self._client.max_payload:  # the server would end the connection over it
             raise PayloadTooLargeError(f"a message of {size} bytes; NATS takes {self._client.max_payload}")
@@ -236,26 +236,23 @@ class Bus:
 
     async def request(
         self, subject: str, payload: bytes, *, headers: Headers | None = None, timeout_s: float | None = None
-    ) -> Msg:
+    ) -> Message:
         """Send, and wait for the one reply; fails at once when the connection breaks meanwhile.
 
         Raises:
             EventStoreUnavailableError: no reply in time, or nobody listens there.
         """
-        answer: list[Msg] = []
-
-        def take(message: Msg) -> bool:
-            answer.append(message)
-            return True
-
-        await self.request_many(subject, payload, take, headers=headers, timeout_s=timeout_s)
-        return answer[0]
+        return await self._replies.exchange(
+            lambda inbox: self.publish(subject, payload, reply=inbox, headers=headers),
+            subject,
+            self._settings.request_timeout_s if timeout_s is None else timeout_s,
+        )
 
     async def request_many(
         self,
         subject: str,
         payload: bytes,
-        take: Callable[[Msg], bool],
+        take: Callable[[Message], bool],
         *,
         headers: Headers | None = None,
         timeout_s: float | None = None,
@@ -267,15 +264,15 @@ class Bus:
         """
         await self._replies.exchange(
             lambda inbox: self.publish(subject, payload, reply=inbox, headers=headers),
-            take,
             subject,
             self._settings.request_timeout_s if timeout_s is None else timeout_s,
+            take,
         )
 
     async def subscribe(
         self,
         subject: str,
-        callback: Callable[[Msg], Awaitable[None]],
+        callback: Callable[[Message], Awaitable[None]],
         *,
         queue: str = "",
         on_overflow: Callable[[], None] | None = None,
@@ -293,7 +290,7 @@ class Bus:
             inner = await self._client.subscribe(
                 subject,
                 queue=queue,
-                cb=callback,
+                cb=callback,  # type: ignore[arg-type] # the client gives it its own kind of message
                 pending_msgs_limit=max_pending_messages,
                 pending_bytes_limit=max_pending_bytes,
             )
@@ -303,6 +300,19 @@ class Bus:
         if on_overflow is not None:
             self._on_overflow[sid] = on_overflow
         return Subscription(self, inner, sid)
+
+    async def subscribe_directly(self, subject: str, receiver: Receiver) -> Subscription:
+        """Receive core messages, each from where it is read, so that none is ever dropped: `receiver` has to return at
+        once. Not yet active at the server on return: see `settle`.
+
+        Raises:
+            EventStoreUnavailableError: the connection is closed.
+        """
+        try:
+            inner = await self._client.subscribe_directly(subject, receiver)
+        except nats.errors.Error as error:
+            raise BusClosedError(f"cannot subscribe to {subject}: {error}") from error
+        return Subscription(self, inner, inner._id)  # noqa: SLF001 - as in `subscribe`
 
     async def forget(self, inner: NatsSubscription, sid: int) -> None:
         """End a subscription; `Subscription.close` calls it."""
@@ -322,7 +332,6 @@ class Bus:
         """
         await self._replies.exchange(
             lambda inbox: self.publish(inbox, b""),
-            lambda _message: True,
             "its own inbox",
             self._settings.request_timeout_s if timeout_s is None else timeout_s,
         )

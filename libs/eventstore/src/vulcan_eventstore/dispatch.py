@@ -12,7 +12,6 @@ from typing import Final, Self
 
 import msgspec
 from msgspec import Struct
-from nats.aio.msg import Msg
 
 from vulcan_contracts import subjects
 from vulcan_contracts.dispatch import Assignment, decode_assignment, encode_assignment
@@ -21,6 +20,7 @@ from vulcan_eventstore.backoff import patiently, within
 from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.errors import ApiError, BusClosedError, EventStoreUnavailableError
 from vulcan_eventstore.jetstream import STREAM_NOT_FOUND, nanoseconds
+from vulcan_eventstore.message import Message
 from vulcan_eventstore.streams import StreamSettings, dispatch_config, ensure_stream
 
 _GRACE_S: Final = 1.0
@@ -111,6 +111,7 @@ class Claims:
         self._inbox = ""
         self._subscription: Subscription | None = None
         self._arrived: list[Claim] = []
+        self._unreadable: list[str] = []
         self._waiting: asyncio.Future[None] | None = None
         self._wanted = 0
         self._broken = ""
@@ -179,6 +180,8 @@ class Claims:
             await self._bus.publish(subject, _encoder.encode({"batch": batch, **how}), reply=self._inbox)
             async with asyncio.timeout(max(0.0, give_up - time.monotonic()) + _GRACE_S):
                 await self._waiting
+            while self._unreadable:
+                await self._bus.publish(self._unreadable.pop(), b"+TERM")
         except TimeoutError:
             self._broken = "a pull was not answered"
         except BaseException:
@@ -188,26 +191,23 @@ class Claims:
             remove_hook()
             self._waiting = None
 
-    async def _receive(self, message: Msg) -> None:
-        headers = message.headers or {}
-        status = headers.get("Status")
-        if status is None or message.data:
-            await self._accept(message)
+    def _receive(self, message: Message) -> None:
+        status = message.status
+        if status is None:
+            self._accept(message)
         elif status in ("404", "408"):
             self._wake()
         elif status != "100":
-            self._give_up(f"{status} {headers.get('Description', '')}")
+            self._give_up(f"{status} {message.headers.get('Description', '')}")
 
-    async def _accept(self, message: Msg) -> None:
+    def _accept(self, message: Message) -> None:
         try:
-            claim = Claim(self._bus, decode_assignment(message.data), message.reply)
+            self._arrived.append(Claim(self._bus, decode_assignment(message.data), message.reply))
         except msgspec.DecodeError as error:
             metrics.SKIPPED.labels(subjects.DISPATCH_STREAM).inc()
             _log.error("%s: not an assignment, thrown away: %s", message.subject, error)
-            await self._bus.publish(message.reply, b"+TERM")
+            self._unreadable.append(message.reply)
             self._wanted -= 1
-        else:
-            self._arrived.append(claim)
         if len(self._arrived) >= self._wanted:
             self._wake()
 
@@ -224,7 +224,7 @@ class Claims:
         if self._subscription is not None:
             await self._subscription.close()
         self._inbox = self._bus.new_inbox()
-        self._subscription = await self._bus.subscribe(self._inbox, self._receive)
+        self._subscription = await self._bus.subscribe_directly(self._inbox, self._receive)
         config = {
             "durable_name": self._node,
             "name": self._node,

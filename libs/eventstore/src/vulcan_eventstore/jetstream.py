@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from nats.aio.msg import Msg
 
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import ApiError, EventStoreError, EventStoreUnavailableError, StaleWriteError
+from vulcan_eventstore.message import Message, parse_headers
 
 MSG_ID: Final = "Nats-Msg-Id"
 EXPECTED_SEQ: Final = "Nats-Expected-Last-Subject-Sequence"
@@ -134,7 +134,7 @@ async def leader_last(bus: Bus, stream: str, subject: str) -> Stored | None:
             return None
         raise _as_exception(answer.error)
     message = answer.message
-    return None if message is None else Stored(message.seq, message.subject, message.data, _parse_headers(message.hdrs))
+    return None if message is None else Stored(message.seq, message.subject, message.data, parse_headers(message.hdrs))
 
 
 async def last(bus: Bus, stream: str, subject: str) -> Stored | None:
@@ -161,7 +161,7 @@ async def direct_last_of_each(bus: Bus, stream: str, subject: str, *, limit: int
 async def _direct_batch(bus: Bus, stream: str, query: dict[str, Any]) -> list[Stored]:
     found: list[Stored] = []
 
-    def take(message: Msg) -> bool:
+    def take(message: Message) -> bool:
         stored = _direct(message, stream)
         if stored is None:
             return True
@@ -172,9 +172,9 @@ async def _direct_batch(bus: Bus, stream: str, query: dict[str, Any]) -> list[St
     return found
 
 
-def _direct(message: Msg, stream: str) -> Stored | None:
+def _direct(message: Message, stream: str) -> Stored | None:
     """The message in a direct get's reply; None for what ends a batch or finds nothing."""
-    headers = message.headers or {}
+    headers = message.headers
     status = headers.get("Status")
     if status in ("404", "204"):
         return None
@@ -182,12 +182,6 @@ def _direct(message: Msg, stream: str) -> Stored | None:
         text = f"{stream}: direct get: {status} {headers.get('Description', '')}"
         raise EventStoreUnavailableError(text) if status == "408" else EventStoreError(text)
     return Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data, headers)
-
-
-def _parse_headers(raw: bytes) -> dict[str, str]:
-    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
-    pairs = (line.partition(":") for line in lines if line)
-    return {name: value.strip() for name, _, value in pairs}
 
 
 def _as_exception(error: _Error) -> EventStoreError:

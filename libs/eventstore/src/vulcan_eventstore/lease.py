@@ -13,12 +13,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from nats.aio.msg import Msg
-
 from vulcan_contracts import subjects
 from vulcan_eventstore import jetstream
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.errors import EventStoreUnavailableError, StaleWriteError
+from vulcan_eventstore.message import Message
 from vulcan_eventstore.streams import key_value_stream
 
 _STREAM: Final = key_value_stream(subjects.LEASES_BUCKET)
@@ -77,7 +76,7 @@ class Lease:
     async def _acquire(self) -> Held:
         changed = asyncio.Event()
 
-        async def wake(_message: Msg) -> None:
+        async def wake(_message: Message) -> None:
             changed.set()
 
         subscription = await self._bus.subscribe(self._subject, wake)

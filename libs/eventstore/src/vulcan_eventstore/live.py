@@ -9,12 +9,11 @@ also tell by itself.
 from collections.abc import Callable
 from typing import TypeVar
 
-from nats.aio.msg import Msg
-
 from vulcan_contracts import subjects
 from vulcan_contracts.events import Recorded
 from vulcan_eventstore import metrics
 from vulcan_eventstore.connection import Bus, Subscription
+from vulcan_eventstore.message import Message
 from vulcan_eventstore.records import SEQUENCE, StoredBatch, recorded, stored_batch
 
 __all__ = ["LiveFeed", "StoredBatch", "live_events", "live_logs"]
@@ -84,7 +83,7 @@ async def live_logs(
 async def _feed(
     bus: Bus,
     filter_subject: str,
-    decode: Callable[[Msg], T | None],
+    decode: Callable[[Message], T | None],
     callback: Callable[[T], None],
     on_gap: Callable[[], None],
 ) -> LiveFeed:
@@ -94,7 +93,7 @@ async def _feed(
         nonlocal dropped
         dropped = True
 
-    async def receive(message: Msg) -> None:
+    async def receive(message: Message) -> None:
         # One word for all messages dropped since the last one got through: a reader that reads the log now, has them.
         nonlocal dropped
         if dropped:
@@ -115,5 +114,5 @@ async def _feed(
     return feed
 
 
-def _seq(message: Msg) -> int:
-    return int((message.headers or {}).get(SEQUENCE, "0"))
+def _seq(message: Message) -> int:
+    return int(message.headers.get(SEQUENCE, "0"))

@@ -10,18 +10,19 @@ import asyncio
 import itertools
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from nats.aio.msg import Msg
 
 from vulcan_eventstore import metrics
 from vulcan_eventstore.backoff import patiently
 from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.errors import ApiError, EventStoreUnavailableError, PositionLostError
 from vulcan_eventstore.jetstream import STREAM_NOT_FOUND, call, nanoseconds
+from vulcan_eventstore.message import Message
 
 _HEARTBEAT_S: Final = 1.0
 _SILENCE_S: Final = 3.0
@@ -52,13 +53,29 @@ _consumer_info = msgspec.json.Decoder(_ConsumerInfo)
 _encoder = msgspec.json.Encoder()
 
 
-class Delivered(Struct, frozen=True):
+class Delivered:
     """One message of the stream."""
 
-    seq: int
-    subject: str
-    data: bytes
-    headers: dict[str, str] | None
+    __slots__ = ("_message", "seq")
+
+    def __init__(self, seq: int, message: Message) -> None:
+        self.seq = seq
+        self._message = message
+
+    @property
+    def subject(self) -> str:
+        """Where it was published."""
+        return self._message.subject
+
+    @property
+    def data(self) -> bytes:
+        """Its payload."""
+        return self._message.data
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers."""
+        return self._message.headers
 
 
 async def last_seq(bus: Bus, stream: str) -> int:
@@ -211,9 +228,7 @@ class _Consumer:
         self.last_sign = time.monotonic()
 
     async def start(self, filter_subject: str, from_seq: int) -> int:
-        self._subscription = await self._bus.subscribe(
-            self._inbox, self._receive, on_overflow=lambda: self._distrust("messages were dropped")
-        )
+        self._subscription = await self._bus.subscribe_directly(self._inbox, self._receive)
         config: dict[str, Any] = {
             "name": self._name,
             "deliver_policy": "by_start_sequence",
@@ -250,13 +265,12 @@ class _Consumer:
         self.doubt = self.doubt or why
         self._reader.wake()
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Message) -> None:
         if self.doubt:
             return
         self.last_sign = time.monotonic()
-        headers = message.headers
-        if headers is not None and not message.data and "Status" in headers:
-            self._status(headers)
+        if message.status is not None:
+            self._status(message.status, message.headers)
             return
         tokens = message.reply.split(".")
         at = 5 if len(tokens) == _PLAIN_TOKENS else 7  # with a domain and an account hash in front
@@ -266,10 +280,10 @@ class _Consumer:
             return
         self._delivered = delivered
         self._outstanding -= 1
-        self._reader.accept(self, Delivered(seq, message.subject, message.data, headers), pending)
+        self._reader.accept(self, Delivered(seq, message), pending)
 
-    def _status(self, headers: dict[str, str]) -> None:
-        status, why = headers["Status"], headers.get("Description", "")
+    def _status(self, status: str, headers: Mapping[str, str]) -> None:
+        why = headers.get("Description", "")
         if status == "100":
             return
         if status in ("404", "408") or (status == "409" and "MaxBytes" in why):

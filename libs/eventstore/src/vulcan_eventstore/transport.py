@@ -19,6 +19,16 @@ class PatientOnceTransport(TcpTransport):
     def __bool__(self) -> bool:
         return True  # or nats-py would replace it by its own before it connects
 
+    @property
+    def buffered_bytes(self) -> int:
+        """What the socket has not taken yet."""
+        return 0 if self._io_writer is None else self._io_writer.transport.get_write_buffer_size()
+
+    def put(self, data: bytes) -> None:
+        """Hand something to the socket, behind what it has not taken yet."""
+        if self._io_writer is not None:
+            self._io_writer.write(data)
+
     def abort(self) -> None:
         """Close without waiting; what was not sent yet is lost."""
         if self._io_writer is not None:

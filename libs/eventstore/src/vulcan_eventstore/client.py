@@ -1,0 +1,93 @@
+"""nats-py's client, with a short way out and in for what is frequent.
+
+Its own ways cost a future, a queue and a task switch for each message sent, and a queue, a task switch and the parsing
+of all headers for each one received. Here a command goes straight to the socket's buffer as long as that has room, a
+receiver that does not wait is called from where the message is read, and headers are parsed when somebody looks.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from vulcan_eventstore.message import Message
+from vulcan_eventstore.transport import PatientOnceTransport
+
+_MAX_BUFFERED_BYTES: Final = 256 * 1024
+_NOT_IN_A_SUBJECT: Final = re.compile(r"\s")
+_HEADERS_BEGIN: Final = "NATS/1.0\r\n"
+
+Headers = Mapping[str, str]
+Receiver = Callable[[Message], None]
+
+
+class DirectClient(Client):
+    """Beside what nats-py offers: `send` and `subscribe_directly`. Every message is a `Message`."""
+
+    def __init__(self, transport: PatientOnceTransport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._direct_transport = transport
+        self._receivers: dict[int, Receiver] = {}
+
+    def send(self, subject: str, payload: bytes, reply: str, headers: Headers | None) -> bool:
+        """Publish at once. False if that has to go nats-py's way: it is not connected, something waits to be sent
+        before this, the socket takes no more at the moment, or the message is not as it should be."""
+        if (
+            not self.is_connected
+            or self._pending
+            or self._direct_transport.buffered_bytes > _MAX_BUFFERED_BYTES
+            or not subject
+            or _NOT_IN_A_SUBJECT.search(subject) is not None
+        ):
+            return False
+        if headers is None:
+            if len(payload) > self.max_payload:
+                return False
+            self._direct_transport.put(
+                b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload)
+            )
+            return True
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
+            return False
+        block = f"{_HEADERS_BEGIN}{lines}\r\n".encode()
+        size = len(block) + len(payload)
+        if size > self.max_payload:
+            return False
+        self._direct_transport.put(
+            b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject.encode(), reply.encode(), len(block), size, block, payload)
+        )
+        return True
+
+    async def subscribe_directly(self, subject: str, receiver: Receiver) -> Subscription:
+        """Call `receiver` with each message, from where it is read: it has to return at once. Survives reconnects."""
+        sid = self._sid + 1  # known before the server can answer
+        self._receivers[sid] = receiver
+        try:
+            return await self.subscribe(subject)
+        except BaseException:
+            self._receivers.pop(sid, None)
+            raise
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        receiver = self._receivers.get(sid)
+        if receiver is None:
+            await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type] # it takes None too
+            return
+        try:
+            receiver(Message(subject, reply, data, headers))
+        except Exception as error:  # noqa: BLE001 - nats-py would end its reading over it
+            await self._error_cb(error)
+
+    async def _process_headers(self, headers: Any) -> Any:
+        return headers
+
+    def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Message:  # noqa: ARG002
+        return Message(subject, reply, data, headers)
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._receivers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
