@@ -7,6 +7,7 @@ them too. A client's `X-Request-Id` and `traceparent` are taken over if they are
 import re
 import time
 from collections.abc import MutableMapping
+from functools import cache
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
@@ -57,7 +58,12 @@ class RequestContext:
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
-        self._open = Gauge("vulcan_http_requests_open", "Requests and event streams open now.", registry=registry)
+        self._open = 0
+        gauge = Gauge("vulcan_http_requests_open", "Requests and event streams open now.", registry=registry)
+        gauge.set_function(lambda: self._open)
+        # Looking up a metric by its labels costs more than counting; the labels are closed sets.
+        self._count = cache(lambda method, route, status: self._requests.labels(method, route, str(status)).inc)
+        self._observe = cache(lambda method, route: self._seconds.labels(method, route).observe)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run one request inside its context; everything else (lifespan) passes through."""
@@ -73,12 +79,13 @@ class RequestContext:
             nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status, seconds = message["status"], time.perf_counter() - began
-                headers = [pair for pair in message.get("headers", []) if pair[0].lower() != b"x-request-id"]
-                message = {**message, "headers": [*headers, (b"x-request-id", known.encode())]}
+                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                headers.append((b"x-request-id", known.encode()))
+                message = {**message, "headers": headers}
             await send(message)
 
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._open.inc()
+        self._open += 1
         try:
             with (
                 logs.bind(request_id=known),
@@ -92,9 +99,9 @@ class RequestContext:
                 span.set_attribute("http.response.status_code", status)
         finally:
             route = scope.get("path_template") or "unknown"
-            self._open.dec()
-            self._requests.labels(method, route, str(status)).inc()
-            self._seconds.labels(method, route).observe(seconds)
+            self._open -= 1
+            self._count(method, route, status)()
+            self._observe(method, route)(seconds)
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -8,11 +8,14 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import Token
+from types import TracebackType
 from typing import Final
 
-from opentelemetry import trace
+from opentelemetry import context, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 from opentelemetry.util.types import Attributes
 
@@ -20,6 +23,8 @@ ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_
 FLUSH_TIMEOUT_S: Final = 3.0
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+
+_NOT_SAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
 
 
 class _State:
@@ -62,45 +67,60 @@ def recording() -> bool:
     return _State.tracer is not None
 
 
-@contextmanager
 def span(
     name: str,
     *,
     traceparent: str | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Attributes = None,
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """Run the block in a span: a child of `traceparent` if that is given and valid, else of the current span, else a
     new trace. An exception marks the span as failed and goes on."""
     parent = _context(traceparent)
     if _State.tracer is None:
-        with trace.use_span(_unrecorded(parent), record_exception=False, set_status_on_exception=False) as current:
-            yield current
-        return
+        return _Unrecorded(parent)
     above = trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
-    with _State.tracer.start_as_current_span(name, context=above, kind=kind, attributes=attributes) as current:
-        yield current
+    return _State.tracer.start_as_current_span(name, context=above, kind=kind, attributes=attributes)
+
+
+class _Unrecorded(AbstractContextManager[Span]):
+    """The current span while nothing is recorded. A class, since every request passes here and generators cost more."""
+
+    def __init__(self, parent: SpanContext | None) -> None:
+        self._parent = parent
+        self._before: Token[Context] | None = None
+
+    def __enter__(self) -> Span:
+        current = _unrecorded(self._parent)
+        self._before = context.attach(trace.set_span_in_context(current))
+        return current
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            context.detach(self._before)
 
 
 def current_traceparent() -> str | None:
     """The current span as a traceparent, to hand on; None outside of any span."""
-    context = trace.get_current_span().get_span_context()
-    if not context.is_valid:
+    known = trace.get_current_span().get_span_context()
+    if not known.is_valid:
         return None
-    flags = context.trace_flags & TraceFlags.SAMPLED
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
+    flags = known.trace_flags & TraceFlags.SAMPLED
+    return f"00-{known.trace_id:032x}-{known.span_id:016x}-{flags:02x}"
 
 
 def current_trace_id() -> str | None:
     """The current trace's id, 32 hex digits; None outside of any span."""
-    context = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+    known = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(known.trace_id) if known.is_valid else None
 
 
 def trace_id(traceparent: str | None) -> str | None:
     """The trace id inside a traceparent; None if that is missing or not valid."""
-    context = _context(traceparent)
-    return trace.format_trace_id(context.trace_id) if context is not None else None
+    known = _context(traceparent)
+    return trace.format_trace_id(known.trace_id) if known is not None else None
 
 
 def fail(current: Span, message: str) -> None:
@@ -113,8 +133,8 @@ def _context(traceparent: str | None) -> SpanContext | None:
     if match is None:
         return None
     trace_hex, span_hex, flags = match.groups()
-    context = SpanContext(int(trace_hex, 16), int(span_hex, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
-    return context if context.is_valid else None
+    given = SpanContext(int(trace_hex, 16), int(span_hex, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    return given if given.is_valid else None
 
 
 def _unrecorded(parent: SpanContext | None) -> NonRecordingSpan:
@@ -123,5 +143,6 @@ def _unrecorded(parent: SpanContext | None) -> NonRecordingSpan:
         return NonRecordingSpan(
             SpanContext(above.trace_id, above.span_id, is_remote=False, trace_flags=above.trace_flags)
         )
-    ids = int.from_bytes(secrets.token_bytes(16)) or 1, int.from_bytes(secrets.token_bytes(8)) or 1
-    return NonRecordingSpan(SpanContext(*ids, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))
+    random = secrets.token_bytes(24)
+    ids = int.from_bytes(random[:16]) or 1, int.from_bytes(random[16:]) or 1
+    return NonRecordingSpan(SpanContext(*ids, is_remote=False, trace_flags=_NOT_SAMPLED))

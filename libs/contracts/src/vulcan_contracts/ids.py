@@ -21,8 +21,12 @@ NodeId = Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")
 """A node's id as a setting; empty: made of the host's name."""
 
 
+_PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]
+"""Two characters for each ten bits: every request makes several ids."""
+
+
 def _base32(value: int) -> str:
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(5 * (_ULID_CHARS - 1), -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(10 * (_ULID_CHARS // 2 - 1), -1, -10)])
 
 
 def ulid() -> str:

@@ -3,6 +3,7 @@
 import difflib
 import types
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -42,10 +43,7 @@ def _walk(value: Any, declared: Any, path: str) -> Iterator[FieldError]:
 
 
 def _walk_struct(value: dict[str, Any], declared: type[Struct], path: str) -> Iterator[FieldError]:
-    config = declared.__struct_config__
-    known = {field.encode_name: field.type for field in msgspec.structs.fields(declared)}
-    if config.tag is not None and config.tag_field is not None:
-        known[config.tag_field] = Any
+    known = _fields(declared)
     for name, element in value.items():
         where = f"{path}.{name}" if path else name
         if name in known:
@@ -57,13 +55,31 @@ def _walk_struct(value: dict[str, Any], declared: type[Struct], path: str) -> It
             yield FieldError(field=where, message=f"unknown field; {advice}")
 
 
+@cache
+def _fields(declared: type[Struct]) -> dict[str, Any]:
+    """The names that a struct has in JSON, its tag among them, and their types. Looked up once: it takes its time."""
+    config = declared.__struct_config__
+    known = {field.encode_name: field.type for field in msgspec.structs.fields(declared)}
+    if config.tag is not None and config.tag_field is not None:
+        known[config.tag_field] = Any
+    return known
+
+
 def _member(value: Any, members: tuple[Any, ...]) -> Any:
     """The member of a union that this value was decoded as: by tag where there are several structs."""
+    if isinstance(value, list):
+        return next((m for m in members if get_origin(m) is list), None)
     if not isinstance(value, dict):
-        return next((m for m in members if get_origin(m) is list), None) if isinstance(value, list) else None
-    structs = [m for m in members if isinstance(m, type) and issubclass(m, Struct)]
-    for member in structs:
-        config = member.__struct_config__
-        if config.tag_field is not None and value.get(config.tag_field) == config.tag:
+        return None
+    structs = _structs(members)
+    for member, tag_field, tag in structs:
+        if tag_field is not None and value.get(tag_field) == tag:
             return member
-    return structs[0] if len(structs) == 1 else None
+    return structs[0][0] if len(structs) == 1 else None
+
+
+@cache
+def _structs(members: tuple[Any, ...]) -> list[tuple[type[Struct], str | None, Any]]:
+    """The structs among a union's members, with the fields that tell them apart and what stands there."""
+    structs = [m for m in members if isinstance(m, type) and issubclass(m, Struct)]
+    return [(m, m.__struct_config__.tag_field, m.__struct_config__.tag) for m in structs]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
@@ -25,8 +26,7 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     Raises:
         Refusal: `invalid_parameter`, with every parameter that is unknown or doubled, or the first that is wrong.
     """
-    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(declared)}
-    lists = {name for name, kind in kinds.items() if _is_list(kind)}
+    lists, times = _lists(declared), _times(declared)
     values: dict[str, Any] = {}
     wrong: list[FieldError] = []
     for name, value in pairs:
@@ -39,8 +39,8 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     wrong += unknown_fields(values, declared)
     wrong += [
         FieldError(field=name, message="is not a time, as in 2026-01-31T09:00:00Z")
-        for name, kind in kinds.items()
-        if _is_time(kind) and name in values and not _TIME.fullmatch(values[name])
+        for name in times
+        if name in values and not _TIME.fullmatch(values[name])
     ]
     if wrong:
         raise _refusal(wrong)
@@ -52,6 +52,16 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
     if empty := [name for name in values if getattr(read_ones, name) is None]:
         raise _refusal([FieldError(field=name, message="has no value") for name in empty])
     return read_ones
+
+
+@cache
+def _lists(declared: type[Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(declared) if _is_list(field.type))
+
+
+@cache
+def _times(declared: type[Struct]) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in msgspec.structs.fields(declared) if _is_time(field.type))
 
 
 def _is_list(declared: Any) -> bool:

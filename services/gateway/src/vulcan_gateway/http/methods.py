@@ -48,16 +48,18 @@ class AnswerOptions:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        allow = self._methods.allowed(scope["path"])
-        if scope["method"] == "OPTIONS" and allow is not None:
+        path = scope["path"]
+        if scope["method"] == "OPTIONS" and (allow := self._methods.allowed(path)) is not None:
             await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow.encode())]})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
 
         async def send_with_allow(message: Any) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 405 and allow is not None:
-                others = [pair for pair in message.get("headers", []) if pair[0].lower() != b"allow"]
-                message = {**message, "headers": [*others, (b"allow", allow.encode())]}
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                allow = self._methods.allowed(path)
+                if allow is not None:
+                    others = [pair for pair in message.get("headers", []) if pair[0].lower() != b"allow"]
+                    message = {**message, "headers": [*others, (b"allow", allow.encode())]}
             await send(message)
 
         await self._app(scope, receive, send_with_allow)

@@ -90,7 +90,7 @@ def operation(
             answers=answers,
             refusals=refusals,
         )
-        decorate = HTTPRouteHandler(
+        decorate = _Handler(
             path,
             http_method=method,
             guards=[_may_call],
@@ -103,8 +103,15 @@ def operation(
     return make
 
 
-def _may_call(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A Litestar guard: the caller's role suffices for the call."""
+class _Handler(HTTPRouteHandler):
+    """Runs its guard as it is: Litestar gives each guard of each request a copy of the handler."""
+
+    async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        await _may_call(connection, self)
+
+
+async def _may_call(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A Litestar guard: the caller's role suffices for the call. Asynchronous, or Litestar would run it in a thread."""
     declared: Operation = handler.opt[OPERATION]
     principal: Principal | None = connection.scope.get("user")
     if declared.public or principal is None:
