@@ -15,7 +15,7 @@ COMPILE := $(BIN)/python -m compileall -q libs/*/src services/*/src
 SHARED := umask 022;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit check format bench clean
+.PHONY: help setup run test unit chaos check format bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,10 @@ test: $(DEV) ## every test, on the real NATS, Postgres and Deno
 
 unit: $(DEV) ## the tests that need no server
 	$(BIN)/pytest tests/unit $(ARGS)
+
+chaos: $(DEV) ## kill processes at random under load, KILLS=30 of them, as SEED=... plans it, then see that all held
+	@$(BIN)/python -m vulcan_local.install
+	@PYTHONPATH=tests exec $(BIN)/python -m chaos --kills $(or $(KILLS),30) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(DEV) ## format, lint, types, imports
 	$(BIN)/ruff format --check

@@ -1,0 +1,90 @@
+"""What a run did, in numbers."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+from chaos.killer import Killed
+from chaos.load import Load, Pulse
+from chaos.plan import KINDS
+from chaos.verify_events import Histories
+
+
+class Recovery(NamedTuple):
+    """From a kill to the end of the first workload that was submitted after it, run to its end and listed."""
+
+    kind: str
+    seconds: float
+
+
+class Summary(NamedTuple):
+    """See `text`."""
+
+    seed: int
+    kills: Counter[str]
+    busy_hosts: int
+    workloads: int
+    ends: Counter[str]
+    attempts: int
+    lost: Counter[str]
+    lines: int
+    readers: int
+    reconnects: int
+    failures: int
+    rebuilds: int
+    recoveries: list[Recovery]
+
+    @classmethod
+    def of(
+        cls, seed: int, kills: Sequence[Killed], load: Load, histories: Histories, lines: int, failures: int
+    ) -> Self:
+        """Count."""
+        attempts = [attempt for own in histories.attempts.values() for attempt in own]
+        readings = load.work.readings
+        return cls(
+            seed=seed,
+            kills=Counter(killed.kind for killed in kills),
+            busy_hosts=sum(1 for killed in kills if killed.busy),
+            workloads=len(load.work.submitted),
+            ends=Counter(state.state for state in histories.states.values()),
+            attempts=len(attempts),
+            lost=Counter(attempt.reason for attempt in attempts if attempt.reason is not None),
+            lines=lines,
+            readers=len(readings),
+            reconnects=sum(max(0, reading.connections - 1) for reading in readings),
+            failures=failures,
+            rebuilds=load.rebuilds,
+            recoveries=recoveries(kills, load.pulses, time.monotonic()),
+        )
+
+    def text(self) -> str:
+        """The summary as it is printed."""
+        slowest = max(self.recoveries, key=lambda recovery: recovery.seconds, default=Recovery("none", 0.0))
+        middle = sorted(recovery.seconds for recovery in self.recoveries)[len(self.recoveries) // 2 :][:1]
+        rows = {
+            "kills": f"{sum(self.kills.values())}: {_counts({kind: self.kills[kind] for kind in KINDS})}; "
+            f"{self.busy_hosts} of the hosts ran something",
+            "workloads": f"{self.workloads}: {_counts(self.ends)}",
+            "attempts": f"{self.attempts}, not to their own end: {_counts(self.lost) or 'none'}",
+            "lines": f"{self.lines}",
+            "readers": f"{self.readers}, with {self.reconnects} reconnects",
+            "clients": f"{self.failures} calls failed and were repeated; {self.rebuilds} rebuilds meanwhile",
+            "recovery": f"{middle[0] if middle else 0:.1f} s in the middle, {slowest.seconds:.1f} s at most "
+            f"(after {slowest.kind})",
+        }
+        told = [f"  {name:<12}{text}" for name, text in rows.items()]
+        return "\n".join([f"seed {self.seed}: everything held", *told])
+
+
+def recoveries(kills: Sequence[Killed], pulses: Sequence[Pulse], now: float) -> list[Recovery]:
+    """How long each kill was felt; other kills may have come in between."""
+    found = []
+    for killed in kills:
+        after = [pulse.ended for pulse in pulses if pulse.begun >= killed.at]
+        found.append(Recovery(killed.kind, min(after, default=now) - killed.at))
+    return found
+
+
+def _counts(counts: Counter[str] | dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
