@@ -148,6 +148,42 @@ async def test_output_survives_endless_lines_bytes_and_a_missing_last_newline() 
     assert told.lines[-3:] == ["\ufffd", "up", "last"]
 
 
+STUCK = f"import sys; print('cannot write', flush=True); {SERVES}"
+
+
+async def test_one_that_is_stuck_is_started_again_once_that_helps() -> None:
+    told = Told()
+    supervisor = Supervisor(told, POLICY)
+    hindrances: list[str | None] = ["there is no room"]
+
+    def stuck(line: str) -> bool:
+        return line == "cannot write" and hindrances[-1] is not None
+
+    await supervisor.start([service(told, "one", STUCK, stuck=stuck, hindrance=lambda: hindrances[-1])])
+    first = told.pids["one"]
+    await until(lambda: "one takes nothing new: there is no room" in told.notes)
+    await asyncio.sleep(0)
+    assert alive(first)  # it can still be read from
+    hindrances.append(None)
+    await until(lambda: told.pids["one"] != first and told.notes[-1].startswith("one ready"))
+    assert "one can go on with a new start" in told.notes
+    assert not alive(first)
+    second = told.pids["one"]
+    await supervisor.stop([])
+    assert told.pids["one"] == second
+
+
+async def test_one_that_is_stuck_stops_when_asked() -> None:
+    told = Told()
+    supervisor = Supervisor(told, POLICY)
+    stuck = service(told, "one", STUCK, stuck=lambda line: line == "cannot write", hindrance=lambda: "no room")
+    await supervisor.start([stuck])
+    await until(lambda: "one takes nothing new: no room" in told.notes)
+    await supervisor.stop([])
+    assert not alive(told.pids["one"])
+    assert told.notes[-1].startswith("one stopped in")
+
+
 def children_of(pid: int) -> list[int]:
     """The processes whose parent this is, and theirs."""
     found: list[int] = []

@@ -4,6 +4,7 @@ A terminal that stopped reading must not stop the platform: lines wait in a boun
 what does not fit is counted, not waited for.
 """
 
+import errno
 import os
 import queue
 import shutil
@@ -13,6 +14,7 @@ from typing import Final, TextIO
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 _QUEUE_LINES: Final = 20_000
 _CLOSE_TIMEOUT_S: Final = 2.0
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WIDTH: Final = 12
 _PLAIN_COLUMNS: Final = 120
 
@@ -25,6 +27,7 @@ class Console:
         self.colours = stream.isatty() and not os.environ.get("NO_COLOR")
         self._lines: queue.Queue[str | None] = queue.Queue(_QUEUE_LINES)
         self._dropped = 0
+        self._no_room = False
         self._prefixes: dict[str, str] = {}
         self._thread = threading.Thread(target=self._write, name="console", daemon=True)
         self._thread.start()
@@ -68,12 +71,17 @@ class Console:
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 line = f"[{dropped} lines not shown: the terminal was too slow]\n{line}"
+            if self._no_room:
+                line = f"[lines may be missing here: there was no room for them]\n{line}"
             try:
                 self._stream.write(f"{line}\n")
-                if self._lines.empty():
+                if self._no_room or self._lines.empty():
                     self._stream.flush()
-            except (OSError, ValueError):  # the reader is gone; the log files have it all
-                return
+                self._no_room = False
+            except (OSError, ValueError) as error:
+                if not (isinstance(error, OSError) and error.errno in _NO_ROOM):
+                    return  # the reader is gone; the log files have it all
+                self._no_room = True
         try:
             self._stream.flush()
         except (OSError, ValueError):

@@ -12,6 +12,7 @@ from vulcan_local.service import Service
 _PROBE_INTERVAL_S: Final = 0.03
 _SLOW_PROBE_INTERVAL_S: Final = 0.25
 _SLOW_AFTER_S: Final = 5.0
+_RECOVERY_INTERVAL_S: Final = 0.5
 
 
 class Reporter(Protocol):
@@ -41,6 +42,7 @@ class Keeper:
         self._process: Process | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stop_asked = asyncio.Event()
+        self._stuck = asyncio.Event()
         self.task = asyncio.create_task(self._keep(), name=f"keep {service.name}")
 
     async def wait_ready(self) -> None:
@@ -100,6 +102,7 @@ class Keeper:
         """One life of the process: for how long it was ready (None: never), its exit code, and the end in words."""
         name = self.service.name
         try:
+            self._stuck.clear()
             await self.service.before_start()
             process = await Process.start(self.service, self._printed)
         except (OSError, LocalError) as error:
@@ -109,16 +112,31 @@ class Keeper:
         if self._stop_asked.is_set():  # asked while it was being started, when there was no process to stop
             await process.stop(self.service.stop)
         ready = asyncio.create_task(self._until_ready(process.pid), name=f"readiness of {name}")
+        cure = asyncio.create_task(self._cure(process), name=f"cure of {name}")
         try:
             code = await process.wait()
         finally:
             ready.cancel()
+            cure.cancel()
             self._reporter.running(name, None)
         ready_at = ready.result() if ready.done() and not ready.cancelled() else None
         ended = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return None if ready_at is None else time.monotonic() - ready_at, code, ended
 
+    async def _cure(self, process: Process) -> None:
+        """End a process that is stuck, once a new one would do better; until then it can at least be read from."""
+        await self._stuck.wait()
+        hindrance = self.service.hindrance()
+        self._reporter.note(self.service.name, f"takes nothing new: {hindrance}" if hindrance else "takes nothing new")
+        while hindrance is not None:
+            await asyncio.sleep(_RECOVERY_INTERVAL_S)
+            hindrance = self.service.hindrance()
+        self._reporter.note(self.service.name, "can go on with a new start")
+        await process.stop(self.service.stop)
+
     def _printed(self, line: str) -> None:
+        if self.service.stuck(line):
+            self._stuck.set()
         self._reporter.output(self.service.name, line, show=self.service.on_console(line))
 
     async def _until_ready(self, pid: int) -> float:

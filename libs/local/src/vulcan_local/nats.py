@@ -22,6 +22,8 @@ from vulcan_local.service import Service, StopStep
 
 USER: Final = "vulcan"
 _PROBE_TIMEOUT_S: Final = 2.0
+_MB: Final = 1024 * 1024
+_ROOM_TO_RECOVER_BYTES: Final = 32 * _MB
 
 _CONFIG: Final = """\
 # Written at each start of Vulcan; changes here are lost.
@@ -32,6 +34,9 @@ write_deadline: "10s"
 jetstream {{
   store_dir: {store}
   max_memory_store: 1GB
+  # The disk is the limit. By default it is three quarters of what is free at the start, counted against all that is
+  # stored: a server on a disk that is more than half full of events would refuse new ones after a restart.
+  max_file_store: 1PB
   sync_interval: always  # an acknowledged event survives a power cut
 }}
 authorization {{
@@ -85,7 +90,23 @@ class EmbeddedNats:
             probe=probe,
             ready_timeout_s=ready_timeout_s,
             stop=[StopStep(signal=signal.SIGTERM, timeout_s=stop_timeout_s)],
-            on_console=lambda line: "[ERR]" in line or "[FTL]" in line,
+            stuck=lambda line: "critical write error" in line.lower(),
+            hindrance=self._no_room,
+            on_console=_worth_showing,
+        )
+
+    def _no_room(self) -> str | None:
+        """Whether want of room is why a stream's write failed. It then takes nothing more in the server's life."""
+        try:
+            room = os.statvfs(self._folder)
+        except OSError as error:
+            return str(error)
+        free = room.f_bavail * room.f_frsize
+        if free >= _ROOM_TO_RECOVER_BYTES:
+            return None
+        needed = _ROOM_TO_RECOVER_BYTES // _MB
+        return (
+            f"the disk of {self._folder} is full, {free // _MB} MB left; it goes on by itself once {needed} MB are free"
         )
 
     def _load(self) -> _Endpoint:
@@ -96,6 +117,11 @@ class EmbeddedNats:
             except msgspec.DecodeError as error:
                 raise LocalError(f"{self._state} is damaged", hint="Remove it: a new one will be written.") from error
         return _Endpoint(port=free_port(), password=secrets.token_urlsafe(32))
+
+
+def _worth_showing(line: str) -> bool:
+    """Failures; of a stream that takes nothing more the first only, not one for each message."""
+    return ("[ERR]" in line or "[FTL]" in line) and "failed to store a msg" not in line
 
 
 def binary() -> Path:

@@ -50,7 +50,14 @@ class StackReporter:
             self._report.services.pop(service, None)
         else:
             self._report.services[service] = pid
-        write_private(self._data.services, msgspec.json.encode(self._report).decode())
+        self._write_report()
+
+    def _write_report(self) -> None:
+        try:
+            write_private(self._data.services, msgspec.json.encode(self._report).decode())
+        except OSError as error:
+            # A full disk must not end what is supervised. The next start or end writes it anew.
+            self._console.say(f"cannot write {self._data.services}: {error}")
 
     def close(self) -> None:
         """Close the files; nothing runs any more."""

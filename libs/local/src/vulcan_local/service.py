@@ -15,6 +15,14 @@ def _everything(_line: str) -> bool:
     return True
 
 
+def _none(_line: str) -> bool:
+    return False
+
+
+def _no_hindrance() -> str | None:
+    return None
+
+
 async def _nothing() -> None:
     return None
 
@@ -58,5 +66,9 @@ class Service:
     identity: Identity | None = None
     before_start: Callable[[], Awaitable[None]] = field(default=_nothing)
     """Runs before each start, also after a crash."""
+    stuck: Callable[[str], bool] = _none
+    """Which of its lines say that it runs, but takes nothing new until it is started again."""
+    hindrance: Callable[[], str | None] = _no_hindrance
+    """Why a new start would not help one that is stuck, or None if it would. Asked again and again; must not wait."""
     on_console: Callable[[str], bool] = _everything
     """Which of its lines a person wants to see; the log file has all."""
