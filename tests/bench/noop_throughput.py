@@ -106,49 +106,47 @@ def _client(stack: Stack) -> httpx.Client:
 
 
 class Ours:
-    """Submits through kept connections to the gateway; HTTP by hand, so that the client costs next to nothing."""
+    """Submits to the gateway; HTTP by hand, so that the client costs next to nothing."""
 
     def __init__(
-        self,
-        connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]],
-        postgres: "asyncpg.Connection[asyncpg.Record]",
-        request: bytes,
-        position: int,
+        self, address: tuple[str, int], request: bytes, postgres: "asyncpg.Connection[asyncpg.Record]"
     ) -> None:
-        self._connections = connections
-        self._postgres = postgres
+        self._address = address
         self._request = request
-        self._position = position
+        self._postgres = postgres
         self._submitted = 0
 
     @classmethod
     @asynccontextmanager
     async def open(cls, stack: Stack, url: str) -> AsyncIterator["Ours"]:
-        """Connections to the gateway and to Postgres."""
+        """With a connection to Postgres, to look for the end."""
         host, port = stack.url.removeprefix("http://").split(":")
-        connections = [await asyncio.open_connection(host, int(port)) for _ in range(_CLIENTS)]
         head = (
             f"POST /v1/workloads/async HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {stack.key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(_BODY)}\r\n\r\n"
         )
         postgres = await asyncpg.connect(url)
-        ours = cls(connections, postgres, head.encode() + _BODY, 0)
-        ours._position = await ours._projected()
         try:
-            yield ours
+            yield cls((host, int(port)), head.encode() + _BODY, postgres)
         finally:
             await postgres.close()
-            for _, writer in connections:
-                writer.close()
 
     async def rate(self, count: int) -> float:
         """So many of them; how many a second were submitted, run and projected."""
         self._submitted += count
-        self._position += _EVENTS * count
+        end = await self._projected() + _EVENTS * count
+        connections = [await asyncio.open_connection(*self._address) for _ in range(_CLIENTS)]
+
+        async def is_projected() -> bool:
+            return await self._projected() >= end
+
         started = time.perf_counter()
-        await _by_all(count, [partial(self._submit, *each) for each in self._connections])
-        await _until(self._is_projected)
-        return count / (time.perf_counter() - started)
+        await _by_all(count, [partial(self._submit, *each) for each in connections])
+        await _until(is_projected)
+        took = time.perf_counter() - started
+        for _, writer in connections:
+            writer.close()
+        return count / took
 
     async def check(self) -> None:
         """All of them have really ended well."""
@@ -162,9 +160,6 @@ class Ours:
         body = await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
         if not head.startswith(b"HTTP/1.1 202"):
             raise AssertionError(f"not accepted: {head!r} {body!r}")
-
-    async def _is_projected(self) -> bool:
-        return await self._projected() >= self._position
 
     async def _projected(self) -> int:
         return int(await self._postgres.fetchval("SELECT seq FROM projection_positions WHERE name = 'workloads'"))
