@@ -123,6 +123,26 @@ async def test_one_chunk_over_the_limit_keeps_its_beginning() -> None:
     assert len(told.cuts) == 1
 
 
+async def test_short_lines_count_as_what_they_cost_to_store() -> None:
+    for data in (b"\n" * MIB, b"ab\n" * MIB, "ü\n".encode() * MIB):
+        log, writer, told = made()
+        await log("stdout", data)
+        await log("stderr", b"swallowed")
+        await log.finish()
+        assert MIB // 64 * 15 // 16 <= sum(not partial for _, _, partial in writer.lines) <= MIB // 64
+        assert [cut.reason for cut in told.cuts] == [Reason.OUTPUT_LIMIT]
+
+
+async def test_how_short_lines_are_handed_over_does_not_matter() -> None:
+    whole, pieces = made(), made()
+    data = b"x\n" * (MIB // 128)
+    await whole[0]("stdout", data)
+    for byte in data:
+        await pieces[0]("stdout", bytes([byte]))
+    assert whole[1].lines == pieces[1].lines
+    assert whole[2].cuts == pieces[2].cuts == []
+
+
 async def test_first_output_is_the_first_byte_and_no_empty_one() -> None:
     log, _, _ = made()
     seen: list[float | None] = []

@@ -1,6 +1,7 @@
 """One run's way to its log: lines from bytes, the output limit, and what to do when the log is taken or away."""
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ _LOOK_S: Final = 1.0
 _SLICE_BYTES: Final = 65_536
 _AT_ONCE: Final = 1000
 """Lines in one write."""
+_LINE_BYTES: Final = 64
+"""What a line counts at least towards the output limit: about what it costs to store, however short it is."""
 
 
 class LineWriter(Protocol):
@@ -71,6 +74,7 @@ class RunLog:
         self._something_said = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._swallowing = False
+        self._counted_bytes = 0
         self.output_bytes = 0
         self.first_output_at: float | None = None
         """Of the monotonic clock."""
@@ -127,20 +131,38 @@ class RunLog:
         async with self._one_at_a_time:
             if self._swallowing:
                 return
-            room = self._limit_bytes - self.output_bytes
+            room = self._limit_bytes - self._counted_bytes
             self.output_bytes += min(len(data), room)
             self._writing_since = time.monotonic()
             if len(data) > room:
-                self._swallowing = True
-                self._on_cut(Cut(Reason.OUTPUT_LIMIT, f"Printed more than its limit of {self._output_mb} MiB."))
+                self._cut_off("")
             try:
                 await self._write_said()
                 for start in range(0, min(len(data), room), _SLICE_BYTES):
                     part = data[start : min(start + _SLICE_BYTES, room)]
-                    self._keep(stream, self._splitters[stream].feed(part))
+                    self._counted_bytes += len(part)
+                    self._keep(stream, self._affordable(self._splitters[stream].feed(part)))
                     await self._write_pending()
+                    if self._counted_bytes > self._limit_bytes:
+                        return
             finally:
                 self._stalled_s, self._writing_since = self.stalled_s, None
+
+    def _affordable(self, pieces: list[Piece]) -> list[Piece]:
+        """Those for which there is room, if each line counts at least `_LINE_BYTES`."""
+        room = self._limit_bytes - self._counted_bytes
+        sizes = [len(text) if text.isascii() else len(text.encode()) for text, _ in pieces]
+        self._counted_bytes += sum([_LINE_BYTES - 1 - size for size in sizes if size < _LINE_BYTES - 1])
+        if self._counted_bytes <= self._limit_bytes:
+            return pieces
+        if not self._swallowing:
+            self._cut_off(f", of which a line takes at least {_LINE_BYTES} bytes")
+        spent = itertools.accumulate(max(0, _LINE_BYTES - 1 - size) for size in sizes)
+        return pieces[: sum(1 for _ in itertools.takewhile(lambda so_far: so_far <= room, spent))]
+
+    def _cut_off(self, how: str) -> None:
+        self._swallowing = True
+        self._on_cut(Cut(Reason.OUTPUT_LIMIT, f"Printed more than its limit of {self._output_mb} MiB{how}."))
 
     def swallow(self) -> None:
         """Take everything from now on, and keep none of it."""
