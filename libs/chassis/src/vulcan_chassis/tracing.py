@@ -91,6 +91,8 @@ class _Unrecorded(AbstractContextManager[Span]):
         self._before: Token[Context] | None = None
 
     def __enter__(self) -> Span:
+        if self._parent is None and (above := trace.get_current_span()).get_span_context().is_valid:
+            return above  # it would have the same ids
         current = _unrecorded(self._parent)
         self._before = context.attach(trace.set_span_in_context(current))
         return current
