@@ -56,14 +56,16 @@ class NodeRegistry:
 
     def missing(self, spec: Spec, now_s: float) -> str | None:
         """Why no node can run this spec, in words; None if one can (be it busy or drained)."""
-        reasons = list(self._reasons(spec, now_s))
-        if None in reasons:
-            return None
+        reasons: list[str] = []
+        for reason in self._reasons(spec, now_s):
+            if reason is None:
+                return None
+            reasons.append(reason)
         asked = "an OCI image" if isinstance(spec.source, ImageSource) else f"the runtime {spec.runtime}"
         where = "any isolation" if spec.isolation == "auto" else spec.isolation
         if not reasons:
             return f"No node that offers {where} is connected."
-        return f"No connected node runs {asked} under {where}: {'; '.join(r for r in reasons if r)}."
+        return f"No connected node runs {asked} under {where}: {'; '.join(reasons)}."
 
     def _reasons(self, spec: Spec, now_s: float) -> Iterator[str | None]:
         for name, seen in sorted(self._nodes.items()):
@@ -74,9 +76,10 @@ class NodeRegistry:
                 yield f"{name} ({report.isolation}): {report.unavailable_reason or 'it does not work there'}"
             elif isinstance(spec.source, ImageSource):
                 yield None if report.images else f"{name} ({report.isolation}) runs no images"
+            elif spec.runtime in report.runtimes:
+                yield None
             else:
-                here = f"{name} ({report.isolation}) runs {', '.join(report.runtimes)}"
-                yield None if spec.runtime in report.runtimes else here
+                yield f"{name} ({report.isolation}) runs {', '.join(report.runtimes)}"
 
     def _state(self, seen: Seen, now_s: float) -> str:
         state = seen.heartbeat.state

@@ -7,6 +7,8 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.di import Dependency
 from litestar.params import FromPath, SkipValidationMarker
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
 from msgspec import Struct
 
 from vulcan_contracts.ids import WORKLOAD_ID
@@ -30,7 +32,38 @@ _encoder: Final = msgspec.json.Encoder()
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """A JSON answer."""
-    return Response(content=_encoder.encode(value), status_code=status, media_type=JSON, headers=headers)
+    return _Whole(_encoder.encode(value), status, headers)
+
+
+class _Whole(Response[bytes]):
+    """An answer that is there already: sent as it is, past what Litestar would do to make one."""
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str] | None) -> None:
+        super().__init__(content=body, status_code=status, media_type=JSON, headers=headers)
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """What Litestar calls to send it."""
+        return _Sender(self.content, self.status_code or 200, self.headers)
+
+
+class _Sender(ASGIResponse):
+    def __init__(self, body: bytes, status: int, headers: dict[str, str]) -> None:
+        self._body = body
+        self._start: Any = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                *((name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()),
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+            ],
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        del scope, receive
+        await send(self._start)
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
 def nothing() -> Response[bytes]:
@@ -44,7 +77,17 @@ def query(call: Call, declared: type[Q]) -> Q:
     Raises:
         Refusal: `invalid_parameter`.
     """
-    return parameters.read(call.query_params.multi_items(), declared)
+    return parameters.read(call.query_params.multi_items() if call.scope["query_string"] else (), declared)
+
+
+def header(call: Call, name: bytes) -> str:
+    """The first request header of this name, in lower case; empty if there is none."""
+    return next(iter(headers(call, name)), "")
+
+
+def headers(call: Call, name: bytes) -> list[str]:
+    """All request headers of this name, in lower case."""
+    return [str(value, "latin-1") for given, value in call.scope["headers"] if given == name]
 
 
 class NoQuery(Struct, frozen=True):

@@ -11,7 +11,7 @@ from vulcan_gateway.domain.cursors import decode_seq
 from vulcan_gateway.domain.filters import SeqText
 from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.views import event_view
-from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, header, query
 from vulcan_gateway.http.logs import event_stream, last_event_id
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.live.tail import wanted_events
@@ -58,7 +58,7 @@ async def workload_events(request: Call, gateway: Gateway, workload_id: PathText
     after = last_event_id(request, wanted.after) or 0
     await find(gateway, request, workload_id)
     tenant = request.user.tenant
-    if wants_event_stream(request.headers.get("accept", "")):
+    if wants_event_stream(header(request, b"accept")):
         return event_stream(gateway, request, gateway.tail.workload_events(tenant, workload_id, after))
     history = await gateway.patience.read(lambda: gateway.log.history(tenant, workload_id))
     events = [event for event in history if event.seq > after]
@@ -81,7 +81,7 @@ async def tenant_events(request: Call, gateway: Gateway) -> Response[bytes]:
     """Events of the caller's tenant: a page from the first on, or, as a stream, from `after` or from now on."""
     wanted = query(request, EventsQuery)
     tenant, types = request.user.tenant, frozenset[str](wanted.type)
-    if wants_event_stream(request.headers.get("accept", "")):
+    if wants_event_stream(header(request, b"accept")):
         after = last_event_id(request, wanted.after)
         return event_stream(gateway, request, gateway.tail.tenant_events(tenant, after, types))
     position = decode_seq(wanted.after) if wanted.after is not None else 0

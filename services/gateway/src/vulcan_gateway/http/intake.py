@@ -7,7 +7,7 @@ from typing import TypeVar
 from vulcan_gateway.domain import bodies
 from vulcan_gateway.domain.headers import media_type
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import JSON, Call
+from vulcan_gateway.http.calls import JSON, Call, header
 from vulcan_gateway.parts import Parts
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ async def chunks(request: Call, *, limit_bytes: int) -> AsyncIterator[bytes]:
         Refusal: `body_too_large`.
         ClientLeftError: it ends before its end.
     """
-    announced = request.headers.get("content-length", "")
+    announced = header(request, b"content-length")
     if announced.isascii() and announced.isdigit() and int(announced) > limit_bytes:
         raise too_large(limit_bytes)
     seen = 0
@@ -82,7 +82,7 @@ def require_media_type(request: Call, *accepted: str) -> str:
     Raises:
         Refusal: `unsupported_media_type`; it is none of `accepted`.
     """
-    given = media_type(request.headers.get("content-type", ""))
+    given = media_type(header(request, b"content-type"))
     if given not in accepted:
         raise Refusal(
             "unsupported_media_type",

@@ -13,7 +13,7 @@ from vulcan_gateway.domain.cursors import decode_seq
 from vulcan_gateway.domain.filters import LineFilter, Moment, SearchText, SeqText
 from vulcan_gateway.domain.headers import attachment, wants_event_stream
 from vulcan_gateway.history import LinePage
-from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, query
+from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, header, query
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.parts import Parts
@@ -40,7 +40,7 @@ def last_event_id(request: Call, after: str | None) -> int | None:
     Raises:
         Refusal: `invalid_cursor`.
     """
-    given = request.headers.get("last-event-id") or None
+    given = header(request, b"last-event-id") or None
     named = (("after", after), ("Last-Event-ID", given))
     return max((decode_seq(text, parameter=name) for name, text in named if text is not None), default=None)
 
@@ -103,7 +103,7 @@ async def read_logs(request: Call, gateway: Gateway, workload_id: PathText) -> R
         position = max(position, newest - wanted.tail)
     if wanted.download:
         return _download(gateway, request, workload_id, position, only)
-    if wants_event_stream(request.headers.get("accept", "")):
+    if wants_event_stream(header(request, b"accept")):
         return event_stream(gateway, request, gateway.tail.lines(tenant, workload_id, position, only))
     page = await gateway.patience.read(
         lambda: gateway.history.page(tenant, workload_id, after=position, limit=wanted.limit, only=only)

@@ -15,7 +15,7 @@ from vulcan_gateway.archives import check_archive, store_archive
 from vulcan_gateway.domain import bodies, sse
 from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, find, query
+from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, find, header, headers, query
 from vulcan_gateway.http.intake import read_body, require_media_type
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.run_stream import run_and_watch
@@ -95,7 +95,7 @@ async def submit(request: Call, gateway: Gateway) -> Response[bytes]:
     With `Accept: text/event-stream` the lines come as they are printed, until the end, however long the `wait`.
     """
     wait_s = query(request, WaitQuery).wait
-    if wants_event_stream(request.headers.get("accept", "")):
+    if wants_event_stream(header(request, b"accept")):
         return await run_and_watch(gateway, request, await _order(gateway, request))
     with gateway.waits.held(request.user.key.id):
         order = await _order(gateway, request)
@@ -162,7 +162,7 @@ def _location(workload: Workload) -> dict[str, str]:
 
 
 def _idempotency_key(request: Call) -> str | None:
-    keys = request.headers.getall("idempotency-key", [])
+    keys = headers(request, b"idempotency-key")
     if len(keys) > 1:
         raise Refusal("invalid_idempotency_key", "It is given more than once.")
     return keys[0] if keys else None

@@ -17,7 +17,7 @@ from python_multipart.multipart import parse_options_header
 
 from vulcan_contracts.problem import FieldError
 from vulcan_gateway.domain.refusals import Refusal
-from vulcan_gateway.http.calls import Call
+from vulcan_gateway.http.calls import Call, header
 from vulcan_gateway.http.intake import chunks, too_large
 from vulcan_gateway.settings import LimitSettings
 
@@ -119,7 +119,7 @@ async def receive_upload(request: Call, limits: LimitSettings) -> AsyncIterator[
 
 
 def _boundary(request: Call) -> bytes:
-    _, options = parse_options_header(request.headers.get("content-type", ""))
+    _, options = parse_options_header(header(request, b"content-type"))
     boundary = options.get(b"boundary", b"")
     if not boundary or len(boundary) > 200:
         raise Refusal("malformed_multipart", "The Content-Type names no usable boundary.")
