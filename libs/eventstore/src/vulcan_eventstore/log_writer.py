@@ -26,8 +26,8 @@ class LogWriterSettings(Struct, frozen=True, kw_only=True):
     """How lines become batches. patience_s: how long NATS may be away before the log is given up."""
 
     linger_ms: Annotated[float, Meta(ge=0)] = 20.0
-    max_batch_bytes: Count = 64 * 1024
-    max_batch_lines: Count = 1000
+    max_batch_bytes: Count = 128 * 1024
+    max_batch_lines: Count = 2000
     max_buffered_bytes: Count = 1024 * 1024
     patience_s: Annotated[float, Meta(gt=0)] = 60.0
 

@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import Final
 
+import asyncpg
+
 from vulcan_logstore.db.database import Connection, Database
 from vulcan_logstore.db.line_copy import COLUMNS, encoded
 from vulcan_logstore.domain.lines import LineRun
@@ -17,10 +19,22 @@ WHERE inhparent = to_regclass('log_lines')
 """
 
 
+class PartitionMissingError(Exception):
+    """A row belongs to a day that has no partition."""
+
+
 async def copy(connection: Connection, runs: Sequence[LineRun]) -> None:
-    """Add the rows with one binary COPY."""
-    if runs:
+    """Add the rows with one binary COPY.
+
+    Raises:
+        PartitionMissingError: a row has no partition to go into; the transaction is lost.
+    """
+    if not runs:
+        return
+    try:
         await connection.copy_to_table("log_lines", source=encoded(runs), columns=COLUMNS, format="binary")
+    except asyncpg.CheckViolationError as error:  # the table has no other check
+        raise PartitionMissingError(str(error)) from error
 
 
 async def partitions(connection: Connection) -> set[date]:

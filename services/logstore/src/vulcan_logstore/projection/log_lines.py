@@ -57,13 +57,13 @@ class LogLinesProjection:
         """Copy the lines.
 
         Raises:
-            NotPreparedError: a partition is missing. Asked under the lock of the position, so that no rebuild can
-                take the table's place in between.
+            NotPreparedError: a partition is missing.
         """
         runs = self._runs(items)
-        if {run.expires_on for run in runs} - await log_lines.partitions(connection):
-            raise NotPreparedError
-        await log_lines.copy(connection, runs)
+        try:
+            await log_lines.copy(connection, runs)
+        except log_lines.PartitionMissingError as error:
+            raise NotPreparedError from error
         return sum(len(run.seqs) for run in runs)
 
     def _runs(self, items: Sequence[StoredBatch]) -> list[LineRun]:
