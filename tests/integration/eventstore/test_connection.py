@@ -1,10 +1,12 @@
 """The connection: says clearly what is wrong, comes back by itself, and lets nobody wait in vain."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+import uvloop
 
 from support.nats import NatsServer, free_port
 from vulcan_eventstore import jetstream
@@ -53,6 +55,27 @@ async def test_a_server_that_is_too_old_is_refused() -> None:
     with pytest.raises(IncompatibleServerError, match=r"2\.9\.10 is too old"):
         await Bus.connect(NatsSettings(url=f"nats://127.0.0.1:{port}"), name="test")
     greeter.close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_sending_fails_before_it_is_known_that_the_connection_is_lost(
+    nats_server: NatsServer, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def lose() -> None:
+        async with await Bus.connect(nats_server.settings, name="test") as bus:
+            await bus.settle()
+            lost = asyncio.Event()
+            bus.on_disconnect(lost.set)
+            bus._transport.abort()
+            assert bus.connected
+            with pytest.raises(EventStoreUnavailableError):
+                await bus.publish("a.subject", b"")
+            await lost.wait()
+            await bus.wait_connected(5.0)
+            await bus.settle()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(lose())
 
 
 async def test_a_request_under_way_fails_when_the_connection_breaks(nats_server: NatsServer, bus: Bus) -> None:

@@ -1,10 +1,11 @@
 """nats-py's client, with a short way out and in for what is frequent.
 
 Its own ways cost a future, a queue and a task switch for each message sent, and a queue, a task switch and the parsing
-of all headers for each one received. Here a command goes straight to the socket's buffer as long as that has room, a
+of all headers for each one received. Here what is sent in one turn of the event loop is one write to the socket, a
 receiver that does not wait is called from where the message is read, and headers are parsed when somebody looks.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -15,6 +16,7 @@ from nats.aio.subscription import Subscription
 from vulcan_eventstore.message import Message
 from vulcan_eventstore.transport import PatientOnceTransport
 
+_MAX_GATHERED_BYTES: Final = 64 * 1024
 _MAX_BUFFERED_BYTES: Final = 256 * 1024
 _NOT_IN_A_SUBJECT: Final = re.compile(r"\s")
 _HEADERS_BEGIN: Final = "NATS/1.0\r\n"
@@ -31,10 +33,16 @@ class DirectClient(Client):
         self._transport = transport
         self._direct_transport = transport
         self._receivers: dict[int, Receiver] = {}
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
 
     def send(self, subject: str, payload: bytes, reply: str, headers: Headers | None) -> bool:
         """Publish at once. False if that has to go nats-py's way: it is not connected, something waits to be sent
-        before this, the socket takes no more at the moment, or the message is not as it should be."""
+        before this, the socket takes no more at the moment, or the message is not as it should be.
+
+        Raises:
+            ConnectionResetError: the connection is lost, which is not known yet.
+        """
         if (
             not self.is_connected
             or self._pending
@@ -46,9 +54,7 @@ class DirectClient(Client):
         if headers is None:
             if len(payload) > self.max_payload:
                 return False
-            self._direct_transport.put(
-                b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload)
-            )
+            self._gather(b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload))
             return True
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
@@ -57,10 +63,28 @@ class DirectClient(Client):
         size = len(block) + len(payload)
         if size > self.max_payload:
             return False
-        self._direct_transport.put(
+        self._gather(
             b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject.encode(), reply.encode(), len(block), size, block, payload)
         )
         return True
+
+    def _gather(self, command: bytes) -> None:
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._write_gathered)
+        self._gathered.append(command)
+        self._gathered_bytes += len(command)
+        if self._gathered_bytes > _MAX_GATHERED_BYTES:
+            self._write_gathered()
+
+    def _write_gathered(self) -> None:
+        if self._gathered:
+            gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            if self.is_connected:
+                self._direct_transport.put(b"".join(gathered))
+
+    async def _send_command(self, cmd: bytes, priority: bool = False) -> None:
+        self._write_gathered()  # it came before
+        await super()._send_command(cmd, priority)
 
     async def subscribe_directly(self, subject: str, receiver: Receiver) -> Subscription:
         """Call `receiver` with each message, from where it is read: it has to return at once. Survives reconnects."""

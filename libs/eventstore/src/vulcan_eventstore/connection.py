@@ -220,8 +220,11 @@ class Bus:
         """
         if not self._up.is_set():
             self._raise_away()
-        if self._client.send(subject, payload, reply, headers):
-            return
+        try:
+            if self._client.send(subject, payload, reply, headers):
+                return
+        except OSError as error:
+            raise EventStoreUnavailableError(f"cannot send to NATS: {error}") from error
         size = len(payload) + _size(headers)
         if size > self._client.max_payload:  # the server would end the connection over it
             raise PayloadTooLargeError(f"a message of {size} bytes; NATS takes {self._client.max_payload}")

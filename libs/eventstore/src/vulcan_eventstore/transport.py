@@ -3,9 +3,13 @@
 nats-py waits for everything it ever wrote to be taken before it connects anew, without a deadline and before it says
 that the connection is lost: against a server that stands still, or is unreachable, with full buffers in between, that
 is a quarter of an hour, even if another server of the cluster is at hand.
+
+And writing to a connection that is lost, which is noticed by reading, fails as other faults of the network do: uvloop
+raises a RuntimeError there, and asyncio says nothing at all.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from nats.aio.transport import TcpTransport
@@ -25,9 +29,27 @@ class PatientOnceTransport(TcpTransport):
         return 0 if self._io_writer is None else self._io_writer.transport.get_write_buffer_size()
 
     def put(self, data: bytes) -> None:
-        """Hand something to the socket, behind what it has not taken yet."""
-        if self._io_writer is not None:
-            self._io_writer.write(data)
+        """Hand something to the socket, behind what it has not taken yet.
+
+        Raises:
+            ConnectionResetError: the connection is lost.
+        """
+        self._writer.write(data)
+
+    def write(self, payload: bytes) -> None:
+        """See `put`; nats-py's name for it."""
+        self._writer.write(payload)
+
+    def writelines(self, payload: Iterable[bytes]) -> None:
+        """See `put`; several at once."""
+        self._writer.writelines(payload)
+
+    @property
+    def _writer(self) -> asyncio.StreamWriter:
+        writer: asyncio.StreamWriter | None = self._io_writer
+        if writer is None or writer.is_closing():
+            raise ConnectionResetError("the connection is lost")
+        return writer
 
     def abort(self) -> None:
         """Close without waiting; what was not sent yet is lost."""
