@@ -6,6 +6,7 @@ receiver that does not wait is called from where the message is read, and header
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -20,6 +21,8 @@ _MAX_GATHERED_BYTES: Final = 64 * 1024
 _MAX_BUFFERED_BYTES: Final = 256 * 1024
 _NOT_IN_A_SUBJECT: Final = re.compile(r"\s")
 _HEADERS_BEGIN: Final = "NATS/1.0\r\n"
+
+_log = logging.getLogger(__name__)
 
 Headers = Mapping[str, str]
 Receiver = Callable[[Message], None]
@@ -79,8 +82,10 @@ class DirectClient(Client):
     def _write_gathered(self) -> None:
         if self._gathered:
             gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-            if self.is_connected:
+            try:
                 self._direct_transport.put(b"".join(gathered))
+            except ConnectionResetError as error:
+                _log.debug("not sent: %s", error)  # whoever waits for an answer hears of it when reading fails
 
     async def _send_command(self, cmd: bytes, priority: bool = False) -> None:
         self._write_gathered()  # it came before

@@ -25,8 +25,12 @@ class PatientOnceTransport(TcpTransport):
 
     @property
     def buffered_bytes(self) -> int:
-        """What the socket has not taken yet."""
-        return 0 if self._io_writer is None else self._io_writer.transport.get_write_buffer_size()
+        """What the socket has not taken yet.
+
+        Raises:
+            ConnectionResetError: the connection is lost.
+        """
+        return self._writer.transport.get_write_buffer_size()
 
     def put(self, data: bytes) -> None:
         """Hand something to the socket, behind what it has not taken yet.
