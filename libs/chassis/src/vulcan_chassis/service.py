@@ -7,6 +7,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 after a crash, 2 for wrong settings, 12
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ from vulcan_chassis.settings import SettingsError, load
 
 EXIT_CRASHED: Final = 1
 EXIT_SETTINGS: Final = 2
+
+_GC_THRESHOLDS: Final = (10_000, 20, 20)
 
 S = TypeVar("S", bound=Struct)
 
@@ -144,7 +147,18 @@ async def _wire(service: Service, own: S, wire: Wire[S], ops_server: bool) -> No
     if ops_server:
         await service.serve_ops()
     await wire(service, own)
+    _spare_collector()
     service.health.remove("started")
+
+
+def _spare_collector() -> None:
+    """What a service is made of stays until its end: the garbage collector need not look at it again and again.
+
+    With Python's own thresholds it takes a tenth of the time of a service that is busy with small requests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _close(service: Service, timeout_s: float) -> bool:
