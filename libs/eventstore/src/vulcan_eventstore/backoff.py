@@ -59,3 +59,12 @@ async def within(deadline_s: float, action: Awaitable[T]) -> T:
             return await action
     except TimeoutError:
         raise EventStoreUnavailableError(f"NATS did not do it within {deadline_s:g} s") from None
+
+
+async def at_start(bus: Bus, action: Callable[[], Awaitable[T]]) -> T:
+    """One step of a start, which is safe to repeat: NATS may go away in the middle of it, and be back a moment later.
+
+    Raises:
+        EventStoreUnavailableError: NATS was away for longer than a first connection is tried.
+    """
+    return await within(bus.settings.connect_timeout_s, patiently(bus, "start", action))

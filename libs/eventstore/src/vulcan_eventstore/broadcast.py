@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from vulcan_eventstore.backoff import at_start
 from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.message import Message
@@ -91,7 +92,7 @@ async def serve(
 
 async def _active(bus: Bus, subscription: Subscription) -> Subscription:
     try:
-        await bus.settle()
+        await at_start(bus, bus.settle)
     except BaseException:
         await subscription.close()
         raise

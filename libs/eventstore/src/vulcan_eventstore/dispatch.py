@@ -16,7 +16,7 @@ from msgspec import Struct
 from vulcan_contracts import subjects
 from vulcan_contracts.dispatch import Assignment, decode_assignment, encode_assignment
 from vulcan_eventstore import jetstream, metrics
-from vulcan_eventstore.backoff import patiently, within
+from vulcan_eventstore.backoff import at_start, patiently, within
 from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.errors import ApiError, BusClosedError, EventStoreUnavailableError
 from vulcan_eventstore.jetstream import STREAM_NOT_FOUND, nanoseconds
@@ -124,7 +124,7 @@ class Claims:
             EventStoreUnavailableError: NATS does not answer.
         """
         claims = cls(bus, node, settings or ClaimSettings())
-        await claims._renew()
+        await at_start(bus, claims._renew)
         return claims
 
     async def take(self, max_claims: int, timeout_s: float) -> list[Claim]:

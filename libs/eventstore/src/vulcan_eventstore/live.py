@@ -12,6 +12,7 @@ from typing import TypeVar
 from vulcan_contracts import subjects
 from vulcan_contracts.events import Recorded
 from vulcan_eventstore import metrics
+from vulcan_eventstore.backoff import at_start
 from vulcan_eventstore.connection import Bus, Subscription
 from vulcan_eventstore.message import Message
 from vulcan_eventstore.records import SEQUENCE, StoredBatch, recorded, stored_batch
@@ -107,7 +108,7 @@ async def _feed(
     subscription = await bus.subscribe(subjects.live(filter_subject), receive, on_overflow=overflow)
     feed = LiveFeed(subscription, bus.on_reconnect(on_gap))
     try:
-        await bus.settle()
+        await at_start(bus, bus.settle)
     except BaseException:
         await feed.close()
         raise

@@ -1,11 +1,13 @@
 """An executor service in one call: the run loop around a backend, with its heartbeats, kill watch and ordered stop."""
 
+from functools import partial
 from typing import Final
 
 from vulcan_chassis import logs
 from vulcan_chassis.service import Service
 from vulcan_contracts.ids import new_incarnation
 from vulcan_contracts.workload import Workload
+from vulcan_eventstore.backoff import at_start
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
 from vulcan_eventstore.dispatch import Claims
@@ -83,7 +85,7 @@ async def start_executor(
     executor = Executor(host, me=me, claims=claims, log=WorkloadLog(bus), version=service.version)
     await executor.open()
     # Taken before the first claim: a kill of anything that starts here comes behind it.
-    kills_after = await last_event_seq(bus)
+    kills_after = await at_start(bus, partial(last_event_seq, bus))
 
     service.on_stop(lambda: say_goodbye(bus, executor.heartbeat("stopped")), name="goodbye")
     service.on_stop(claims.close, name="claims")

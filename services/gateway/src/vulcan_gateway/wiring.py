@@ -1,5 +1,6 @@
 """Builds the gateway: the only place that makes adapters, in the order in which they need one another."""
 
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from vulcan_contracts.queue import QueueSnapshot
 from vulcan_contracts.tenants import ApiKey, Tenant
 from vulcan_contracts.views import DrainRequest
 from vulcan_eventstore import broadcast
+from vulcan_eventstore.backoff import at_start
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.buckets import Bucket, Mirror
 from vulcan_eventstore.connection import Bus
@@ -109,7 +111,7 @@ async def _keyring(service: Service, bus: Bus, settings: GatewaySettings) -> Key
     bucket = Bucket(bus, subjects.KEYS_BUCKET, ApiKey)
     keyring = Keyring(bucket, await _mirror(service, bucket, "keys"))
     if settings.bootstrap_key_file:
-        await keyring.bootstrap(Path(settings.bootstrap_key_file))
+        await at_start(bus, partial(keyring.bootstrap, Path(settings.bootstrap_key_file)))
     return keyring
 
 
