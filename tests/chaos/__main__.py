@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,8 @@ _INTERRUPTED = 130
 
 def main() -> int:
     """The command: 0 if everything held, 1 if not, 130 after Ctrl-C."""
+    # In the background of a shell script it would be ignored, and so by every program that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = _options()
     folder = Path(tempfile.mkdtemp(prefix="vulcan-chaos-"))
     begun = time.monotonic()

@@ -67,7 +67,7 @@ class Chaos:
         temp.mkdir(parents=True)
         earlier = verify_leftovers.before()
         begun = time.monotonic()
-        stack = await asyncio.to_thread(Stack.start, data, TMPDIR=str(temp), VULCAN_LOG_FILE_BYTES=str(_LOG_FILE_BYTES))
+        stack = await _started(data, TMPDIR=str(temp), VULCAN_LOG_FILE_BYTES=str(_LOG_FILE_BYTES))
         summary: Summary | None = None
         try:
             self.say(f"started in {time.monotonic() - begun:.1f} s")
@@ -128,6 +128,16 @@ class Chaos:
             self.violations.setdefault(what, []).extend(found)
             for wrong in some(found):
                 self.say(f"VIOLATION {what}: {wrong}")
+
+
+async def _started(data: Path, **settings: str) -> Stack:
+    """A stack that serves; who is cancelled meanwhile leaves none behind."""
+    starting = asyncio.create_task(asyncio.to_thread(Stack.start, data, **settings))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        (await starting).stop()
+        raise
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
