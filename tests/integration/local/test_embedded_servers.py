@@ -20,6 +20,7 @@ from vulcan_local.datadir import DataDir
 from vulcan_local.errors import LocalError
 from vulcan_local.nats import EmbeddedNats
 from vulcan_local.policy import RestartPolicy
+from vulcan_local.ports import Ports
 from vulcan_local.postgres import EmbeddedPostgres
 from vulcan_local.supervisor import Supervisor
 
@@ -30,7 +31,7 @@ DEADLINE_S = 30.0
 async def nats_up(data: DataDir) -> AsyncIterator[tuple[EmbeddedNats, Told]]:
     told = Told()
     supervisor = Supervisor(told, RestartPolicy())
-    nats = EmbeddedNats(data)
+    nats = EmbeddedNats(data, Ports())
     try:
         await supervisor.start([nats.service(nats.configure(), ready_timeout_s=DEADLINE_S, stop_timeout_s=DEADLINE_S)])
         yield nats, told

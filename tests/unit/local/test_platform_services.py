@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from vulcan_chassis.service import EXIT_SETTINGS
+from vulcan_local.ports import Ports
 from vulcan_local.probes import HttpProbe
 from vulcan_local.process import launch_command
 from vulcan_local.service import Identity
@@ -23,7 +24,7 @@ async def built() -> tuple[PlatformServices, HttpProbe]:
         "VULCAN_URL": "http://elsewhere",
         "VULCAN_LOG_LEVEL": "debug",
     }
-    return PlatformServices(environ, probe, machine="here", ready_timeout_s=1, stop_timeout_s=20), probe
+    return PlatformServices(environ, probe, Ports(), machine="here", ready_timeout_s=1, stop_timeout_s=20), probe
 
 
 async def test_no_service_sees_the_key() -> None:
@@ -76,7 +77,7 @@ def test_two_stacks_on_a_machine_name_their_nodes_apart() -> None:
 async def test_a_node_is_named_after_the_machine_unless_it_has_a_name() -> None:
     probe = HttpProbe()
     for environ, expected in (({}, "here-v8"), ({"VULCAN_NODE": "mine"}, "mine")):
-        platform = PlatformServices(environ, probe, machine="here", ready_timeout_s=1, stop_timeout_s=1)
+        platform = PlatformServices(environ, probe, Ports(), machine="here", ready_timeout_s=1, stop_timeout_s=1)
         executor = next(service for service in platform.workers() if service.name == "executor-v8")
         assert executor.env["VULCAN_NODE"] == expected
     await probe.close()

@@ -16,7 +16,7 @@ import msgspec
 from vulcan_local.datadir import DataDir
 from vulcan_local.errors import LocalError
 from vulcan_local.files import read_small, write_private
-from vulcan_local.ports import HOST, free_port, is_free
+from vulcan_local.ports import HOST, Ports
 from vulcan_local.programs import installed
 from vulcan_local.service import Service, StopStep
 
@@ -53,7 +53,8 @@ class _Endpoint(msgspec.Struct):
 class EmbeddedNats:
     """A nats-server in the data directory, on the same port at every start as long as it is free."""
 
-    def __init__(self, data: DataDir) -> None:
+    def __init__(self, data: DataDir, ports: Ports) -> None:
+        self._ports = ports
         self._folder = data.nats
         self._state = data.nats / "endpoint.json"
         self._config = data.nats / "nats-server.conf"
@@ -62,9 +63,9 @@ class EmbeddedNats:
 
     def configure(self) -> int:
         """Write the configuration; gives the port. Call while it does not run."""
-        endpoint = self._load()
-        if not is_free(HOST, endpoint.port):
-            endpoint.port = free_port()
+        endpoint = self._load() or _Endpoint(port=0, password=secrets.token_urlsafe(32))
+        if endpoint.port == 0 or not self._ports.take(HOST, endpoint.port):
+            endpoint.port = self._ports.take_any()
         text = _CONFIG.format(
             host=HOST,
             port=endpoint.port,
@@ -109,14 +110,14 @@ class EmbeddedNats:
             f"the disk of {self._folder} is full, {free // _MB} MB left; it goes on by itself once {needed} MB are free"
         )
 
-    def _load(self) -> _Endpoint:
+    def _load(self) -> _Endpoint | None:
         text = read_small(self._state)
-        if text is not None:
-            try:
-                return msgspec.json.decode(text, type=_Endpoint)
-            except msgspec.DecodeError as error:
-                raise LocalError(f"{self._state} is damaged", hint="Remove it: a new one will be written.") from error
-        return _Endpoint(port=free_port(), password=secrets.token_urlsafe(32))
+        if text is None:
+            return None
+        try:
+            return msgspec.json.decode(text, type=_Endpoint)
+        except msgspec.DecodeError as error:
+            raise LocalError(f"{self._state} is damaged", hint="Remove it: a new one will be written.") from error
 
 
 def _worth_showing(line: str) -> bool:

@@ -22,13 +22,27 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """A port that nobody listens on now and that no outgoing connection will take."""
-    for _ in range(_TRIES):
-        port = _LOW + secrets.randbelow(_HIGH - _LOW)
-        if is_free(HOST, port):
-            return port
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        last_resort: int = probe.getsockname()[1]
+class Ports:
+    """Hands out ports, each only once: who got one does not listen there before it has started."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self, host: str, port: int) -> bool:
+        """Have this port. False if somebody has it, or listens there."""
+        if port in self._taken or not is_free(host, port):
+            return False
+        self._taken.add(port)
+        return True
+
+    def take_any(self) -> int:
+        """A port on loopback that nobody else has and that no outgoing connection will take."""
+        for _ in range(_TRIES):
+            port = _LOW + secrets.randbelow(_HIGH - _LOW)
+            if self.take(HOST, port):
+                return port
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((HOST, 0))
+            last_resort: int = probe.getsockname()[1]
+        self._taken.add(last_resort)
         return last_resort

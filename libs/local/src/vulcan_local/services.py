@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vulcan_local.ports import HOST, free_port
+from vulcan_local.ports import HOST, Ports
 from vulcan_local.probes import HttpProbe
 from vulcan_local.service import Service, StopStep
 
@@ -56,6 +56,7 @@ class PlatformServices:
         self,
         environ: Mapping[str, str],
         probe: HttpProbe,
+        ports: Ports,
         *,
         machine: str,
         ready_timeout_s: float,
@@ -64,6 +65,7 @@ class PlatformServices:
         self._machine = machine
         self._environ = {name: value for name, value in environ.items() if name not in _CLIENT_ONLY}
         self._probe = probe
+        self._ports = ports
         self._ready_timeout_s = ready_timeout_s
         self._stop = [StopStep(signal=signal.SIGTERM, timeout_s=stop_timeout_s + _GRACE_S)]
 
@@ -76,7 +78,7 @@ class PlatformServices:
         """Everything behind the gateway, with a free port each for health and metrics."""
         found = []
         for name, module in _WORKERS.items():
-            address = f"{HOST}:{free_port()}"
+            address = f"{HOST}:{self._ports.take_any()}"
             extra = {"VULCAN_OPS_LISTEN": address}
             if name in _EXECUTORS and not self._environ.get("VULCAN_NODE"):
                 extra["VULCAN_NODE"] = f"{self._machine}-{_EXECUTORS[name]}"

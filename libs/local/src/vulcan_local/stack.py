@@ -14,7 +14,7 @@ from vulcan_local.install import install_missing
 from vulcan_local.nats import EmbeddedNats
 from vulcan_local.orphans import kill_orphans
 from vulcan_local.policy import RestartPolicy
-from vulcan_local.ports import free_port, is_free
+from vulcan_local.ports import Ports
 from vulcan_local.postgres import EmbeddedPostgres
 from vulcan_local.probes import HttpProbe
 from vulcan_local.reporter import StackReporter
@@ -41,7 +41,8 @@ class Stack:
         self._reporter = StackReporter(data, console, settings.log_file_bytes)
         self._supervisor = Supervisor(self._reporter, RestartPolicy())
         self._probe = HttpProbe()
-        self.listen, self.url = _address(settings.listen)
+        self._ports = Ports()
+        self.listen, self.url = _address(settings.listen, self._ports)
 
     async def start(self) -> None:
         """Bring everything up, one layer after the other.
@@ -57,6 +58,7 @@ class Stack:
         platform = PlatformServices(
             self._service_environ(),
             self._probe,
+            self._ports,
             machine=machine_name(self._data.root, default_data=LocalSettings().data_dir),
             ready_timeout_s=self._settings.start_timeout_s,
             stop_timeout_s=self._settings.stop_timeout_s,
@@ -101,7 +103,7 @@ class Stack:
         settings = self._settings
         services: list[Service] = []
         if settings.nats_url is None:
-            nats = EmbeddedNats(self._data)
+            nats = EmbeddedNats(self._data, self._ports)
             port = nats.configure()
             self._environ["VULCAN_NATS_URL_FILE"] = str(nats.url_file)
             services.append(
@@ -134,7 +136,7 @@ class Stack:
         return {**self._environ, **given}
 
 
-def _address(listen: str) -> tuple[str, str]:
+def _address(listen: str, ports: Ports) -> tuple[str, str]:
     """Where to listen, with a port, and the URL for clients on this machine.
 
     Raises:
@@ -142,8 +144,8 @@ def _address(listen: str) -> tuple[str, str]:
     """
     host, port = parse_listen(listen)
     if port == 0:
-        port = free_port()
-    elif not is_free(host, port):
+        port = ports.take_any()
+    elif not ports.take(host, port):
         raise LocalError(
             f"{listen} is taken by another program, or not an address of this machine",
             hint="Choose another with VULCAN_LISTEN, as in VULCAN_LISTEN=127.0.0.1:8090 make run; port 0 takes any.",
