@@ -27,6 +27,15 @@ def test_a_healthy_time_starts_over() -> None:
     assert crashes(1.0, 1.0, 1.0, 20.0, 1.0) == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2])
 
 
+def test_a_service_that_serves_and_is_killed_time_and_again_is_always_back_at_once() -> None:
+    policy, state, delays = RestartPolicy(), RestartState(), set()
+    for _ in range(20):
+        restart = after_crash(policy, state, ready_for_s=8.0)
+        state = restart.state
+        delays.add(restart.delay_s)
+    assert delays == {policy.initial_delay_s}
+
+
 def test_the_start_fails_after_its_attempts() -> None:
     assert crashes(None, None, None)[-1] is None
 

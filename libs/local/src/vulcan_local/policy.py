@@ -12,8 +12,9 @@ class RestartPolicy(Struct, frozen=True, kw_only=True):
 
     initial_delay_s: float = 0.1
     max_delay_s: float = 15.0
-    healthy_after_s: float = 20.0
-    """A service that was ready for this long has recovered: the next crash is the first again."""
+    healthy_after_s: float = 5.0
+    """A service that was ready for this long has recovered: the next crash is the first again. Waiting is against a
+    service that cannot stay up; one that serves and is killed again and again must not be away longer each time."""
     start_attempts: int = 3
     """Crashes in a row, before a service was ready even once, after which the start has failed."""
 
