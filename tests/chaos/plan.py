@@ -13,8 +13,9 @@ KINDS: Final = ("gateway", "scheduler", "executor-v8", "logstore", "nats", "post
 
 DENO: Final = "deno"
 EXECUTOR: Final = "executor-v8"
-_AT_ONCE: Final = 0.2
-_AT_ONCE_S: Final = 0.3
+_TOGETHER: Final = 0.1
+_CLOSE: Final = 0.1
+_CLOSE_S: Final = 0.3
 
 
 class Kill(NamedTuple):
@@ -26,21 +27,19 @@ class Kill(NamedTuple):
 
 
 def kills(seed: int, count: int, interval_s: float) -> list[Kill]:
-    """So many kills, `interval_s` apart on average; one in five comes almost at once behind the one before.
+    """So many kills, `interval_s` apart on average; one in ten at once with the one before, one in ten close behind it.
 
     Kinds are dealt like cards, each once before any comes again: in 7 n kills each is hit n times, whatever the seed.
     """
     rng = random.Random(f"kills {seed}")
     deal = itertools.chain.from_iterable(rng.sample(KINDS, len(KINDS)) for _ in itertools.count())
-    longest_s = 2 * (interval_s - _AT_ONCE * _AT_ONCE_S / 2) / (1 - _AT_ONCE)
-    return [
-        Kill(
-            gap_s=rng.uniform(0, _AT_ONCE_S) if rng.random() < _AT_ONCE else rng.uniform(0, longest_s),
-            kind=kind,
-            pick=rng.random(),
-        )
-        for kind in itertools.islice(deal, count)
-    ]
+    longest_s = 2 * (interval_s - _CLOSE * _CLOSE_S / 2) / (1 - _TOGETHER - _CLOSE)
+
+    def gap_s() -> float:
+        which = rng.random()
+        return 0.0 if which < _TOGETHER else rng.uniform(0, _CLOSE_S if which < _TOGETHER + _CLOSE else longest_s)
+
+    return [Kill(gap_s=gap_s(), kind=kind, pick=rng.random()) for kind in itertools.islice(deal, count)]
 
 
 Way = Literal["wait", "async", "stream"]

@@ -25,6 +25,7 @@ def test_a_longer_plan_begins_as_the_shorter() -> None:
 def test_kills_are_as_far_apart_as_was_asked() -> None:
     gaps = [kill.gap_s for kill in plan.kills(3, 5000, 2.0)]
     assert 1.9 < sum(gaps) / len(gaps) < 2.1
+    assert 400 < gaps.count(0.0) < 600
 
 
 def test_no_two_jobs_share_a_key() -> None:
