@@ -4,17 +4,17 @@ A terminal that stopped reading must not stop the platform: lines wait in a boun
 what does not fit is counted, not waited for.
 """
 
-import errno
 import os
 import queue
 import shutil
 import threading
 from typing import Final, TextIO
 
+from vulcan_local.errors import NO_ROOM
+
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 _QUEUE_LINES: Final = 20_000
 _CLOSE_TIMEOUT_S: Final = 2.0
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WIDTH: Final = 12
 _PLAIN_COLUMNS: Final = 120
 
@@ -79,7 +79,7 @@ class Console:
                     self._stream.flush()
                 self._no_room = False
             except (OSError, ValueError) as error:
-                if not (isinstance(error, OSError) and error.errno in _NO_ROOM):
+                if not (isinstance(error, OSError) and error.errno in NO_ROOM):
                     return  # the reader is gone; the log files have it all
                 self._no_room = True
         try:

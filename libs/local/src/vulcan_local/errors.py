@@ -1,5 +1,11 @@
 """What can keep the stack from starting. Each says what is wrong and, in `hint`, what to do."""
 
+import errno
+from typing import Final
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""How the system says that a disk is full."""
+
 
 class LocalError(Exception):
     """The embedded stack cannot do what was asked."""

@@ -28,6 +28,7 @@ class StackReporter:
         self._log_file_bytes = log_file_bytes
         self._files: dict[str, LogFile] = {}
         self._report = StackReport(supervisor=os.getpid(), services={})
+        self._unwritten = False
 
     def output(self, service: str, line: str, *, show: bool) -> None:
         """A service printed a line, which a person wants to see or not."""
@@ -57,7 +58,11 @@ class StackReporter:
             write_private(self._data.services, msgspec.json.encode(self._report).decode())
         except OSError as error:
             # A full disk must not end what is supervised. The next start or end writes it anew.
-            self._console.say(f"cannot write {self._data.services}: {error}")
+            if not self._unwritten:
+                self._console.say(f"cannot write {self._data.services}: {error}")
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
     def close(self) -> None:
         """Close the files; nothing runs any more."""

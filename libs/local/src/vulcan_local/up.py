@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from vulcan_chassis.settings import SettingsError, load
 from vulcan_local.console import Console
 from vulcan_local.datadir import DataDir
-from vulcan_local.errors import LocalError, StartFailedError
+from vulcan_local.errors import NO_ROOM, LocalError, StartFailedError
 from vulcan_local.orphans import adopt_orphans, reap_orphans
 from vulcan_local.settings import LocalSettings
 from vulcan_local.stack import Stack
@@ -63,6 +63,11 @@ def run(
             return runner.run(_main(settings, data, console, env, begun))
     except LocalError as error:
         console.say(_told(error))
+        return EXIT_FAILED
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        console.say(f"vulcan up: {error}\nMake room on the disk of {settings.data_dir} and start it again.")
         return EXIT_FAILED
     finally:
         console.close()
