@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final
 import asyncpg
 from msgspec import Meta, Struct
 
+from vulcan_chassis import logs
+
 _AWAY: Final = (
     OSError,
     TimeoutError,
@@ -21,7 +23,8 @@ _AWAY: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # a full disk is one
+    asyncpg.PostgresSystemError,
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -66,6 +69,7 @@ class Database:
         self._opened = False
         self._opening = asyncio.Lock()
         self._away_until_s = 0.0
+        self._said_away = False
 
     @property
     def away(self) -> bool:
@@ -84,12 +88,19 @@ class Database:
             await self._open()
             async with self._pool.acquire(timeout=self._settings.acquire_timeout_s) as connection:
                 rows: Sequence[asyncpg.Record] = await connection.fetch(query, *arguments)
-                return rows
         except asyncpg.QueryCanceledError as error:
             raise ProjectionUnavailableError("The query took too long.") from error
         except _AWAY as error:
             self._away_until_s = time.monotonic() + self._settings.retry_after_s
-            raise ProjectionUnavailableError(f"Postgres: {type(error).__name__}: {error}") from error
+            why = str(error) or "no answer in time"
+            if not self._said_away:
+                self._said_away = True
+                logs.get().warning("lists and searches answer 503: Postgres is away", reason=why)
+            raise ProjectionUnavailableError(f"Postgres: {type(error).__name__}: {why}") from error
+        if self._said_away:
+            self._said_away = False
+            logs.get().info("lists and searches work again")
+        return rows
 
     async def _open(self) -> None:
         async with self._opening:
