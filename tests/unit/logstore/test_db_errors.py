@@ -17,6 +17,8 @@ from vulcan_logstore.db.errors import DatabaseAwayError, RefusedDataError, Schem
         (asyncpg.CannotConnectNowError("starting up"), DatabaseAwayError),
         (asyncpg.InterfaceError("connection is closed"), DatabaseAwayError),
         (asyncpg.DeadlockDetectedError("deadlock"), DatabaseAwayError),
+        (asyncpg.DiskFullError("could not extend file: No space left on device"), DatabaseAwayError),
+        (asyncpg.PostgresIOError("could not write to file: No space left on device"), DatabaseAwayError),
         (asyncpg.UndefinedTableError("no table"), SchemaMissingError),
         (asyncpg.InvalidTextRepresentationError("not json"), RefusedDataError),
         (asyncpg.CheckViolationError("no partition"), RefusedDataError),
@@ -29,6 +31,19 @@ async def test_kinds(raised: Exception, kind: type[Exception]) -> None:
     with pytest.raises(kind) as caught, translated():
         raise raised
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (TimeoutError(), "no answer in time"),
+        (ConnectionResetError(), "ConnectionResetError"),
+        (ConnectionRefusedError("refused"), "refused"),
+    ],
+)
+async def test_being_away_is_never_without_a_reason(raised: Exception, said: str) -> None:
+    with pytest.raises(DatabaseAwayError, match=said), translated():
+        raise raised
 
 
 async def test_a_cancellation_is_not_lost_to_the_cleaning_up_after_it() -> None:

@@ -28,7 +28,8 @@ _AWAY: Final = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
+    asyncpg.InsufficientResourcesError,  # a full disk is one
+    asyncpg.PostgresSystemError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -70,7 +71,11 @@ def translated() -> Iterator[None]:
         raise SchemaMissingError(str(error)) from error
     except _AWAY as error:
         _cancelled(error)
-        raise DatabaseAwayError(str(error) or type(error).__name__) from error
+        raise DatabaseAwayError(str(error) or _unsaid(error)) from error
+
+
+def _unsaid(error: Exception) -> str:
+    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 def _cancelled(error: Exception) -> None:

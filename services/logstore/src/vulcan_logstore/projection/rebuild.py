@@ -68,11 +68,16 @@ class Rebuilder:
 
     async def run(self) -> None:
         """Look for work until cancelled."""
+        failing = False
         while True:
             try:
                 await self._look()
             except* (DatabaseAwayError, EventStoreError) as errors:
-                self._log.warning("no rebuild now", reason=str(errors.exceptions[0]))
+                # Said once: it is asked again and again, while the projections say what is wrong.
+                (self._log.debug if failing else self._log.warning)("no rebuild now", reason=str(errors.exceptions[0]))
+                failing = True
+            else:
+                failing = False
             try:
                 async with asyncio.timeout(self._settings.poll_interval_s):
                     await self._asked.wait()
