@@ -5,7 +5,6 @@ again; what it has already it drops. What decides that is in `domain.stitch`.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
@@ -17,7 +16,7 @@ from vulcan_contracts.events import TERMINAL_TYPES
 from vulcan_contracts.workload import Workload, fold
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.event_reader import EventReader
-from vulcan_eventstore.workload_log import WorkloadLog
+from vulcan_eventstore.workload_log import EventLog
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
 from vulcan_gateway.domain.stitch import LineCursor
@@ -44,7 +43,7 @@ class Tail:
     """Makes the bodies of event streams."""
 
     def __init__(
-        self, hub: Hub, log: WorkloadLog, history: LogHistory, events: EventReader, settings: TailSettings
+        self, hub: Hub, log: EventLog, history: LogHistory, events: EventReader, settings: TailSettings
     ) -> None:
         self._hub = hub
         self._log = log
@@ -165,7 +164,7 @@ class _LineReader:
 
     def __init__(
         self,
-        log: WorkloadLog,
+        log: EventLog,
         history: LogHistory,
         settings: TailSettings,
         tenant: str,
@@ -210,7 +209,7 @@ class _LineReader:
         if self._end is None:
             return
         missing = self._cursor.position < (last_line(self._end) or 0)
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if self._patience_until is None:
             self._patience_until = now + self._settings.end_patience_s
         if not missing or now >= self._patience_until:
