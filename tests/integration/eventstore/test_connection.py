@@ -150,6 +150,21 @@ async def test_a_black_hole_with_full_buffers_is_left(nats_server: NatsServer) -
         await bus.settle()
 
 
+async def test_sending_into_full_buffers_has_a_deadline(nats_server: NatsServer) -> None:
+    settings = msgspec.structs.replace(nats_server.settings, ping_interval_s=60.0, request_timeout_s=0.3)
+    async with await Bus.connect(settings, name="test") as bus:
+
+        async def flood() -> None:
+            while True:
+                await bus.publish("flood", b"x" * 100_000)
+
+        with nats_server.frozen():
+            async with asyncio.timeout(20.0):
+                with pytest.raises(EventStoreUnavailableError, match="takes no more"):
+                    await flood()
+        await bus.settle(10.0)
+
+
 async def test_closing_towards_a_black_hole(nats_server: NatsServer) -> None:
     settings = msgspec.structs.replace(nats_server.settings, request_timeout_s=1.0)
     bus = await Bus.connect(settings, name="test")

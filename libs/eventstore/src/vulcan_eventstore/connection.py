@@ -215,7 +215,7 @@ class Bus:
         """Hand a core message to the connection. At most once; nothing is buffered while the server is away.
 
         Raises:
-            EventStoreUnavailableError: the server is away.
+            EventStoreUnavailableError: the server is away, or takes nothing for `request_timeout_s`; it may get it yet.
             PayloadTooLargeError: the server takes no message of this size.
         """
         if not self._up.is_set():
@@ -228,12 +228,18 @@ class Bus:
         size = len(payload) + _size(headers)
         if size > self._client.max_payload:  # the server would end the connection over it
             raise PayloadTooLargeError(f"a message of {size} bytes; NATS takes {self._client.max_payload}")
-        task = asyncio.current_task()
-        cancelling = 0 if task is None else task.cancelling()
         try:
-            await self._client.publish(subject, payload, reply=reply, headers=headers)  # type: ignore[arg-type] # read only
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                await self._publish_slowly(subject, payload, reply, headers)
+        except TimeoutError as error:
+            raise EventStoreUnavailableError("NATS takes no more at the moment") from error
         except (OSError, nats.errors.Error) as error:
             raise EventStoreUnavailableError(f"cannot send to NATS: {error}") from error
+
+    async def _publish_slowly(self, subject: str, payload: bytes, reply: str, headers: Headers | None) -> None:
+        task = asyncio.current_task()
+        cancelling = 0 if task is None else task.cancelling()
+        await self._client.publish(subject, payload, reply=reply, headers=headers)  # type: ignore[arg-type] # read only
         if task is not None and task.cancelling() > cancelling:
             raise asyncio.CancelledError  # nats-py swallows it while it waits for its buffers to empty
 

@@ -152,18 +152,13 @@ class OrderedReader:
             await consumer.close()
 
     async def _wait(self, consumer: "_Consumer") -> None:
+        self._wake.clear()  # first of all: what comes while the pull is sent counts
         try:
             await consumer.pull_if_low()
         except EventStoreUnavailableError:
             consumer.doubt = "the connection is down"
             return
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(_SILENCE_S):
-                await self._wake.wait()
-        except TimeoutError:
-            if time.monotonic() - consumer.last_sign > _SILENCE_S:
-                consumer.doubt = "no sign of life"
+        await self._wake.wait()  # at the latest the consumer's silence ends it
 
     async def _give_up(self, consumer: "_Consumer") -> None:
         _log.info("%s: reading on behind %d with a new consumer: %s", self._stream, self._seq, consumer.doubt)
@@ -225,7 +220,8 @@ class _Consumer:
         self._delivered = 0
         self._outstanding = 0
         self.doubt = ""
-        self.last_sign = time.monotonic()
+        self._last_sign = time.monotonic()
+        self._silence = asyncio.get_running_loop().call_later(_SILENCE_S, self._listen)
 
     async def start(self, filter_subject: str, from_seq: int) -> int:
         self._subscription = await self._bus.subscribe_directly(self._inbox, self._receive)
@@ -250,16 +246,25 @@ class _Consumer:
     async def pull_if_low(self) -> None:
         if self._outstanding <= self._max_batch // 2:
             self._outstanding += self._max_batch
+            self._last_sign = time.monotonic()  # without a pull under way the server has nothing to say
             await self._bus.publish(self._next_request, self._pull, reply=self._inbox)
 
     async def close(self) -> None:
         self.doubt = self.doubt or "closed"
+        self._silence.cancel()
         self._remove_hook()
         if self._subscription is not None:
             await self._subscription.close()
             if self._bus.connected:
                 with suppress(EventStoreUnavailableError):  # it goes by itself, once inactive
                     await self._bus.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}", b"")
+
+    def _listen(self) -> None:
+        left_s = self._last_sign + _SILENCE_S - time.monotonic()
+        if left_s <= 0 and self._outstanding > 0:
+            self._distrust("no sign of life")
+        else:
+            self._silence = asyncio.get_running_loop().call_later(left_s if left_s > 0 else _SILENCE_S, self._listen)
 
     def _distrust(self, why: str) -> None:
         self.doubt = self.doubt or why
@@ -268,7 +273,7 @@ class _Consumer:
     def _receive(self, message: Message) -> None:
         if self.doubt:
             return
-        self.last_sign = time.monotonic()
+        self._last_sign = time.monotonic()
         if message.status is not None:
             self._status(message.status, message.headers)
             return

@@ -16,8 +16,8 @@ from vulcan_contracts.workload import fold
 from vulcan_eventstore import jetstream, metrics
 from vulcan_eventstore.backoff import Backoff, patiently, within
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.errors import StaleWriteError
-from vulcan_eventstore.jetstream import Stored
+from vulcan_eventstore.errors import BusClosedError, EventStoreUnavailableError, StaleWriteError
+from vulcan_eventstore.jetstream import PubAck, Stored
 from vulcan_eventstore.proposal import Executed, Proposal, Tracked
 from vulcan_eventstore.traces import TRACEPARENT
 
@@ -133,61 +133,75 @@ class WorkloadLog:
     ) -> Executed:
         """See `EventLog.execute`."""
         started = time.perf_counter()
+        proposal: Proposal | None = None
+        refused = False
         try:
-            return await within(deadline_s, self._execute(tenant, workload_id, command, actor, known))
+            if known is not None or isinstance(command, Submit):
+                try:
+                    proposal = Proposal.of(known, command, tenant=tenant, workload_id=workload_id, actor=actor)
+                except DomainError:
+                    proposal = None  # on a state that may be old; the log says
+            if proposal is not None and self._bus.connected:
+                # As a rule this is all. A request has a deadline of its own; what follows needs one around it.
+                try:
+                    ack = await self._publish(proposal, min(deadline_s, self._bus.settings.request_timeout_s))
+                except StaleWriteError:
+                    refused = True
+                except BusClosedError:
+                    raise
+                except EventStoreUnavailableError:
+                    metrics.RETRIES.labels("append").inc()
+                else:
+                    return proposal.at(ack.seq)
+            left_s = max(0.0, started + deadline_s - time.perf_counter())
+            return await within(left_s, self._execute(tenant, workload_id, command, actor, proposal, refused=refused))
         finally:
             metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
 
     async def _execute(
-        self, tenant: str, workload_id: str, command: Command, actor: str, known: Tracked | None
+        self, tenant: str, workload_id: str, command: Command, actor: str, proposal: Proposal | None, *, refused: bool
     ) -> Executed:
-        # A first submit needs no read: that there is nothing yet is what the fence checks.
-        current = known is None and not isinstance(command, Submit)
-        if current:
-            known = _tracked(await self._history_patiently(tenant, workload_id))
+        """Until it is done. First what is proposed already: it may be stored, unless it was refused."""
         backoff = Backoff(first_s=0.002, longest_s=0.1)  # somebody got through each time: no reason to wait long
         while True:
-            try:
-                proposal = Proposal.of(known, command, tenant=tenant, workload_id=workload_id, actor=actor)
-            except DomainError:
-                if current:
-                    raise
-                proposal = None
-            if proposal is None:
-                if current and known is not None:
-                    return Executed(known, None)
-                known, current = _tracked(await self._history_patiently(tenant, workload_id)), True
-                continue
-            seq = await self._append(proposal, subjects.workload_events(tenant, workload_id))
-            if seq is not None:
-                return proposal.at(seq)
+            if proposal is not None and not refused:
+                ack = await self._append(proposal)
+                if ack is not None:
+                    return proposal.at(ack.seq)
             events = await self._history_patiently(tenant, workload_id)
-            known, current = _tracked(events), True
-            mine = next((event for event in events if event.envelope.id == proposal.envelope.id), None)
-            if mine is not None and known is not None:
-                return Executed(known, mine)
-            metrics.FENCE_CONFLICTS.inc()
-            await backoff.pause()
+            known = _tracked(events)
+            if proposal is not None:
+                mine = next((event for event in events if event.envelope.id == proposal.envelope.id), None)
+                if mine is not None and known is not None:
+                    return Executed(known, mine)
+                metrics.FENCE_CONFLICTS.inc()
+                await backoff.pause()
+            proposal, refused = Proposal.of(known, command, tenant=tenant, workload_id=workload_id, actor=actor), False
+            if proposal is None:
+                if known is None:
+                    raise AssertionError("only a workload that exists makes a command a harmless repeat")
+                return Executed(known, None)
 
-    async def _append(self, proposal: Proposal, fence: str) -> int | None:
-        """The event's sequence once it is stored; None when the log has moved on, perhaps by this very event."""
-        headers = {
-            jetstream.MSG_ID: proposal.envelope.id,
-            jetstream.EXPECTED_SEQ: str(proposal.expected_seq),
-            jetstream.EXPECTED_SEQ_SUBJECT: fence,
-        }
-        if proposal.envelope.traceparent is not None:
-            headers[TRACEPARENT] = proposal.envelope.traceparent
+    async def _append(self, proposal: Proposal) -> PubAck | None:
+        """The acknowledgement; None when the log has moved on, perhaps by this very event."""
         # Where the outcome is unknown: the same id on the same fence again is stored only if the first time was not.
         try:
-            ack = await patiently(
-                self._bus,
-                "append",
-                lambda: jetstream.publish(self._bus, proposal.subject, proposal.payload, headers=headers),
-            )
+            return await patiently(self._bus, "append", lambda: self._publish(proposal))
         except StaleWriteError:
             return None
-        return ack.seq
+
+    async def _publish(self, proposal: Proposal, timeout_s: float | None = None) -> PubAck:
+        envelope = proposal.envelope
+        headers = {
+            jetstream.MSG_ID: envelope.id,
+            jetstream.EXPECTED_SEQ: str(proposal.expected_seq),
+            jetstream.EXPECTED_SEQ_SUBJECT: subjects.workload_events(envelope.tenant, envelope.workload_id),
+        }
+        if envelope.traceparent is not None:
+            headers[TRACEPARENT] = envelope.traceparent
+        return await jetstream.publish(
+            self._bus, proposal.subject, proposal.payload, headers=headers, timeout_s=timeout_s
+        )
 
     async def _history_patiently(self, tenant: str, workload_id: str) -> list[Recorded]:
         return await patiently(self._bus, "load", lambda: self._history(tenant, workload_id))

@@ -36,9 +36,9 @@ class Desk:
     async def wait(self, timeout_s: float) -> None:
         """Return at the next ring, at once if there was one since the last return, or after the timeout."""
         if not self._bell.is_set():
+            timer = asyncio.get_running_loop().call_later(timeout_s, self._bell.set)
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._bell.wait()
-            except TimeoutError:
-                pass
+                await self._bell.wait()
+            finally:
+                timer.cancel()
         self._bell.clear()
