@@ -6,6 +6,8 @@ looked up before it is sent again.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from typing import Annotated, Final, Self
 
@@ -23,7 +25,11 @@ Count = Annotated[int, Meta(ge=1)]
 
 
 class LogWriterSettings(Struct, frozen=True, kw_only=True):
-    """How lines become batches. patience_s: how long NATS may be away before the log is given up."""
+    """How lines become batches.
+
+    linger_ms: the least time from one batch that is not full to the next; the first goes at once.
+    patience_s: how long NATS may be away before the log is given up.
+    """
 
     linger_ms: Annotated[float, Meta(ge=0)] = 20.0
     max_batch_bytes: Count = 128 * 1024
@@ -49,6 +55,7 @@ class LogWriter:
         self._drained = asyncio.Event()
         self._drained.set()
         self._closing = False
+        self._sent_at = -math.inf
         self._error: Exception | None = None
         self._sender = asyncio.create_task(self._send_all(), name=f"log writer {workload_id}")
 
@@ -160,6 +167,7 @@ class LogWriter:
                 if not self._buffer:
                     return  # closing
                 await self._linger()
+                self._sent_at = time.monotonic()
                 await within(self._settings.patience_s, self._tail.append(self._take()))
         except EventStoreError as error:
             self._error = error
@@ -167,11 +175,12 @@ class LogWriter:
             self._drained.set()
 
     async def _linger(self) -> None:
-        if self._closing or self._full:
+        left_s = self._sent_at + self._settings.linger_ms / 1000 - time.monotonic()
+        if self._closing or self._full or left_s <= 0:
             return
         self._batch_ready.clear()
         try:
-            async with asyncio.timeout(self._settings.linger_ms / 1000):
+            async with asyncio.timeout(left_s):
                 await self._batch_ready.wait()
         except TimeoutError:
             return
