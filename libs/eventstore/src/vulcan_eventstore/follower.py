@@ -32,27 +32,41 @@ async def last_log_seq(bus: Bus) -> int:
 
 
 def follow_events(
-    bus: Bus, *, filter_subject: str = subjects.ALL_EVENTS, after_seq: int | None = 0, max_batch: int = _EVENTS_BATCH
+    bus: Bus,
+    *,
+    filter_subject: str = subjects.ALL_EVENTS,
+    after_seq: int | None = 0,
+    max_batch: int = _EVENTS_BATCH,
+    linger_s: float = 0.0,
 ) -> AsyncGenerator[list[Recorded], None]:
     """Events behind `after_seq` (None: behind the newest at the first iteration), in batches of at most `max_batch`.
 
+    A batch that is not full waits `linger_s` for more.
+
     Raises:
         PositionLostError: the log ends before `after_seq`.
         BusClosedError: the connection is closed for good.
     """
-    return _follow(bus, subjects.EVENTS_STREAM, recorded, filter_subject, after_seq, max_batch)
+    return _follow(bus, subjects.EVENTS_STREAM, recorded, filter_subject, after_seq, max_batch, linger_s)
 
 
 def follow_logs(
-    bus: Bus, *, filter_subject: str = subjects.ALL_LOGS, after_seq: int | None = 0, max_batch: int = _LOGS_BATCH
+    bus: Bus,
+    *,
+    filter_subject: str = subjects.ALL_LOGS,
+    after_seq: int | None = 0,
+    max_batch: int = _LOGS_BATCH,
+    linger_s: float = 0.0,
 ) -> AsyncGenerator[list[StoredBatch], None]:
-    """Log batches behind `after_seq` (None: behind the newest at the first iteration), `max_batch` at a time.
+    """Log batches behind `after_seq` (None: behind the newest at the first iteration), at most `max_batch` at a time.
+
+    What is not `max_batch` yet waits `linger_s` for more.
 
     Raises:
         PositionLostError: the log ends before `after_seq`.
         BusClosedError: the connection is closed for good.
     """
-    return _follow(bus, subjects.LOGS_STREAM, stored_batch, filter_subject, after_seq, max_batch)
+    return _follow(bus, subjects.LOGS_STREAM, stored_batch, filter_subject, after_seq, max_batch, linger_s)
 
 
 async def _follow(
@@ -62,10 +76,13 @@ async def _follow(
     filter_subject: str,
     after_seq: int | None,
     max_batch: int,
+    linger_s: float,
 ) -> AsyncGenerator[list[T], None]:
     if after_seq is None:
         after_seq = await last_seq(bus, stream)
-    reader = OrderedReader(bus, stream, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch)
+    reader = OrderedReader(
+        bus, stream, filter_subject=filter_subject, after_seq=after_seq, max_batch=max_batch, linger_s=linger_s
+    )
     try:
         while True:
             decoded = [decode(each.seq, each.subject, each.data) for each in await reader.next()]

@@ -98,13 +98,19 @@ async def _info(bus: Bus, stream: str) -> _StreamInfo:
 
 
 class OrderedReader:
-    """Reads one stream. `pending` is how many messages were known to follow the last one received."""
+    """Reads one stream. `pending` is how many messages were known to follow the last one received.
 
-    def __init__(self, bus: Bus, stream: str, *, filter_subject: str, after_seq: int, max_batch: int) -> None:
+    linger_s: how long a batch that is not full waits for what may yet come.
+    """
+
+    def __init__(
+        self, bus: Bus, stream: str, *, filter_subject: str, after_seq: int, max_batch: int, linger_s: float = 0.0
+    ) -> None:
         self._bus = bus
         self._stream = stream
         self._filter = filter_subject
         self._max_batch = max_batch
+        self._linger_s = linger_s
         self._seq = after_seq
         self._buffer: list[Delivered] = []
         self._wake = asyncio.Event()
@@ -123,7 +129,7 @@ class OrderedReader:
             self._consumer = await patiently(self._bus, "consumer", self._create)
 
     async def next(self) -> list[Delivered]:
-        """The next messages, at least one, at most `max_batch`, as soon as there is any.
+        """The next messages, at least one, at most `max_batch`, as soon as there is any and the linger is over.
 
         Raises:
             PositionLostError: the stream ends before the position, or is another one than it was.
@@ -131,6 +137,8 @@ class OrderedReader:
         """
         while True:
             if self._buffer:
+                if self._linger_s and self.pending == 0 and len(self._buffer) < self._max_batch:
+                    await asyncio.sleep(self._linger_s)
                 batch, self._buffer = self._buffer[: self._max_batch], self._buffer[self._max_batch :]
                 return batch
             if self._consumer is None:

@@ -22,6 +22,8 @@ DatabaseUrl = Annotated[
 class ProjectionSettings(Struct, frozen=True, kw_only=True):
     """How batches become transactions, and how long to wait when Postgres is away."""
 
+    linger_ms: Annotated[float, Meta(ge=0)] = 50.0
+    """How long what is new waits for more: one transaction for a short run's events, and not beside the run itself."""
     max_events: Annotated[int, Meta(ge=1)] = 500
     max_log_batches: Annotated[int, Meta(ge=1)] = 200
     max_lines: Annotated[int, Meta(ge=1)] = 20_000

@@ -52,7 +52,7 @@ async def wire(service: Service, settings: LogstoreSettings) -> None:
     def projectors(target: Database, measured: Metrics = metrics) -> list[Projector[Any]]:
         limits = settings.projection
         lines = LogLinesProjection(bus, target, limits, retention_days=retention_days)
-        workloads = WorkloadsProjection(bus, measured, max_events=limits.max_events)
+        workloads = WorkloadsProjection(bus, measured, limits)
         return [Projector(workloads, target, limits, measured), Projector(lines, target, limits, measured)]
 
     live = projectors(database)

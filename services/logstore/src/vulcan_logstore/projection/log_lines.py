@@ -39,7 +39,13 @@ class LogLinesProjection:
 
     def follow(self, after_seq: int) -> AsyncGenerator[list[StoredBatch], None]:
         """Every log batch behind `after_seq` that the stream still holds."""
-        return follow_logs(self._bus, after_seq=after_seq, max_batch=self._settings.max_log_batches)
+        settings = self._settings
+        return follow_logs(
+            self._bus,
+            after_seq=after_seq,
+            max_batch=settings.max_log_batches,
+            linger_s=settings.linger_ms / 1000,
+        )
 
     async def last_seq(self) -> int:
         """The newest log batch's sequence."""

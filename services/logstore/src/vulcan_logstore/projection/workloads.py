@@ -16,6 +16,7 @@ from vulcan_logstore.domain.project import project
 from vulcan_logstore.domain.row import WorkloadRow
 from vulcan_logstore.metrics import Metrics
 from vulcan_logstore.projection.source import newest_held
+from vulcan_logstore.settings import ProjectionSettings
 
 NAME = "workloads"
 
@@ -25,15 +26,20 @@ class WorkloadsProjection:
 
     name = NAME
 
-    def __init__(self, bus: Bus, metrics: Metrics, *, max_events: int) -> None:
+    def __init__(self, bus: Bus, metrics: Metrics, settings: ProjectionSettings) -> None:
         self._bus = bus
         self._metrics = metrics
-        self._max_events = max_events
+        self._settings = settings
         self._log = structlog.get_logger().bind(projection=NAME)
 
     def follow(self, after_seq: int) -> AsyncGenerator[list[Recorded], None]:
         """Every event behind `after_seq`."""
-        return follow_events(self._bus, after_seq=after_seq, max_batch=self._max_events)
+        return follow_events(
+            self._bus,
+            after_seq=after_seq,
+            max_batch=self._settings.max_events,
+            linger_s=self._settings.linger_ms / 1000,
+        )
 
     async def last_seq(self) -> int:
         """The newest event's sequence."""
