@@ -9,14 +9,14 @@ from prometheus_client import CollectorRegistry
 
 from vulcan_contracts.clock import utc_now
 from vulcan_contracts.commands import LoseExecutor, RequestKill, Schedule, Submit
-from vulcan_contracts.dispatch import Assignment
+from vulcan_contracts.dispatch import Assignment, foreseen
 from vulcan_contracts.ids import new_incarnation, new_workload_id
 from vulcan_contracts.logs import LogLine
 from vulcan_contracts.spec import Spec
 from vulcan_contracts.workload import Workload
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.dispatch import Claims, Dispatcher
+from vulcan_eventstore.dispatch import Claims, Dispatcher, receive_hints
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.follower import last_event_seq
 from vulcan_eventstore.log_reader import LogReader
@@ -26,10 +26,10 @@ from vulcan_eventstore.workload_log import Tracked, WorkloadLog
 from vulcan_sandbox.attempt import NodeIdentity
 from vulcan_sandbox.executor import RunLogs
 from vulcan_sandbox.fake import FakeBackend
+from vulcan_sandbox.host import Host
 from vulcan_sandbox.kill_watch import watch_kills
 from vulcan_sandbox.metrics import RunMetrics
 from vulcan_sandbox.protocol import Backend
-from vulcan_sandbox.run import Host
 from vulcan_sandbox.run_loop import Executor
 from vulcan_sandbox.settings import ExecutorSettings
 
@@ -73,6 +73,7 @@ class Node:
         executor = Executor(host, me=me, claims=claims, log=WorkloadLog(bus), version="test")
         await executor.open()
         after = await last_event_seq(bus)
+        hints = await receive_hints(bus, name, executor.foresee)
         forget = bus.on_reconnect(executor.look_now)
         running = asyncio.create_task(executor.run())
         watching = asyncio.create_task(watch_kills(bus, after, executor.kill))
@@ -85,6 +86,7 @@ class Node:
             for task in (running, watching):
                 task.cancel()
             await asyncio.wait({running, watching})
+            await hints.close()
             await claims.close()
             await backend.close()
             if not running.cancelled() and (error := running.exception()) is not None:
@@ -106,9 +108,15 @@ class Platform:
         await self.log.execute(TENANT, workload_id, Submit(spec=spec, fingerprint="x"), actor="user:test")
         return workload_id
 
+    async def hint(self, workload_id: str, me: NodeIdentity) -> None:
+        """Tell a node that it is about to be given this."""
+        workload = foreseen(await self.state(workload_id), _schedule(me))
+        assert workload is not None
+        await self.dispatcher.hint(me.node, workload)
+
     async def schedule(self, workload_id: str, me: NodeIdentity) -> Tracked:
         """Give it to a node, on the log only."""
-        command = Schedule(isolation="v8", isolation_reason="test", node=me.node, incarnation=me.incarnation)
+        command = _schedule(me)
         return (await self.log.execute(TENANT, workload_id, command, actor="scheduler")).tracked
 
     async def offer(self, tracked: Tracked, node: str) -> None:
@@ -175,6 +183,10 @@ class Platform:
     async def types(self, workload_id: str) -> list[str]:
         """The types of its events."""
         return [event.envelope.type for event in await self.log.history(TENANT, workload_id)]
+
+
+def _schedule(me: NodeIdentity) -> Schedule:
+    return Schedule(isolation="v8", isolation_reason="test", node=me.node, incarnation=me.incarnation)
 
 
 def contiguous(lines: list[LogLine]) -> bool:

@@ -12,7 +12,7 @@ from vulcan_chassis import tracing
 from vulcan_contracts import subjects
 from vulcan_contracts.nodes import Capacity
 from vulcan_contracts.reasons import Reason
-from vulcan_contracts.spec import ImageSource, Resources, Retry, Spec
+from vulcan_contracts.spec import ImageSource, Network, Resources, Retry, Spec
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
 from vulcan_sandbox.fake import FakeBackend, FakeSandbox
@@ -175,7 +175,7 @@ async def test_an_attempt_that_moved_is_dropped(bus: Bus) -> None:
         Node.running(bus, backend, name="node-1") as first,
         Node.running(bus, FakeBackend(), name="node-2") as second,
     ):
-        workload_id = await platform.submit(script("print once"))
+        workload_id = await platform.submit(script("print once", network=Network(egress="all")))
         stale = await platform.schedule(workload_id, first.me)
         await platform.give(workload_id, second.me)
         await platform.offer(stale, first.me.node)

@@ -10,9 +10,11 @@ from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Retry
 from vulcan_contracts.tenants import Quotas, Tenant
 from vulcan_contracts.views import DrainRequest
+from vulcan_contracts.workload import Workload
 from vulcan_eventstore import broadcast
 from vulcan_eventstore.buckets import Bucket
 from vulcan_eventstore.connection import Bus
+from vulcan_eventstore.dispatch import receive_hints
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.log_reader import LogReader
 from vulcan_eventstore.workload_log import WorkloadLog
@@ -40,6 +42,19 @@ async def test_runs_what_is_submitted_and_says_why_there(nats_server: NatsServer
     assert state.isolation == "v8"
     assert state.node == "n1"
     assert state.isolation_reason == "javascript without network starts fastest in v8, which is available on 1 node"
+
+
+async def test_a_node_hears_of_a_workload_before_it_is_given_it(nats_server: NatsServer, bus: Bus) -> None:
+    client, hints = Client(bus), list[Workload]()
+    listening = await receive_hints(bus, "n1", hints.append)
+    async with executing(bus, "n1"), scheduling(nats_server):
+        workload_id = await client.submit()
+        (state,) = await client.all_ended()
+    await listening.close()
+    (hint,) = hints
+    assert hint.id == workload_id
+    assert hint.state == "pending"
+    assert (hint.version, hint.node, hint.incarnation) == (2, state.node, state.incarnation)
 
 
 async def test_what_does_not_fit_in_memory_is_loaded_at_its_release(nats_server: NatsServer, bus: Bus) -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from support.fake_programs import script
 from vulcan_contracts.commands import Command, RequestKill, Schedule, Submit
-from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.errors import DomainError
 from vulcan_contracts.ids import new_workload_id
 from vulcan_contracts.outcome import Artifact, Outcome
@@ -82,7 +81,8 @@ async def given(
     schedule = Schedule(isolation="v8", isolation_reason="t", node=me.node, incarnation=me.incarnation)
     tracked = (await log.execute("acme", workload_id, schedule, actor="t")).tracked
     return Attempt(
-        Assignment(workload=tracked.state, seq=tracked.seq),
+        tracked.state,
+        known=tracked,
         log=log,
         me=ME,
         command_deadline_s=1,

@@ -46,7 +46,7 @@ class Told:
         self.broken: list[EventStoreError] = []
 
 
-def made(*, attach: bool = True, output_mb: int = 1, stall_s: float = 1.0) -> tuple[RunLog, Writer, Told]:
+async def made(*, attach: bool = True, output_mb: int = 1, stall_s: float = 1.0) -> tuple[RunLog, Writer, Told]:
     told, writer = Told(), Writer()
     log = RunLog(
         output_mb=output_mb,
@@ -56,7 +56,7 @@ def made(*, attach: bool = True, output_mb: int = 1, stall_s: float = 1.0) -> tu
         on_broken=told.broken.append,
     )
     if attach:
-        log.attach(writer)
+        await log.attach(writer)
     return log, writer, told
 
 
@@ -71,7 +71,7 @@ async def while_keeping_up(log: RunLog, work: Callable[[], Awaitable[None]]) -> 
 
 
 async def test_streams_are_split_each_by_itself() -> None:
-    log, writer, _ = made()
+    log, writer, _ = await made()
     await log("stdout", b"half ")
     await log("stderr", b"other\n")
     await log("stdout", b"line\nrest")
@@ -81,16 +81,16 @@ async def test_streams_are_split_each_by_itself() -> None:
 
 
 async def test_what_was_said_before_comes_first() -> None:
-    log, writer, _ = made(attach=False)
+    log, writer, _ = await made(attach=False)
     log.say("pulling\nunpacking")
-    log.attach(writer)
+    await log.attach(writer)
     await log("stdout", b"out\n")
     await log.finish()
     assert [text for _, text, _ in writer.lines] == ["pulling", "unpacking", "out"]
 
 
 async def test_what_is_said_comes_without_output() -> None:
-    log, writer, _ = made()
+    log, writer, _ = await made()
 
     async def work() -> None:
         log.say("hello")
@@ -102,7 +102,7 @@ async def test_what_is_said_comes_without_output() -> None:
 
 
 async def test_the_limit_cuts_at_the_byte() -> None:
-    log, _, told = made()
+    log, _, told = await made()
     line = b"x" * 63 + b"\n"
     for _ in range(MIB // 64):
         await log("stdout", line)
@@ -116,7 +116,7 @@ async def test_the_limit_cuts_at_the_byte() -> None:
 
 
 async def test_one_chunk_over_the_limit_keeps_its_beginning() -> None:
-    log, writer, told = made()
+    log, writer, told = await made()
     await log("stdout", b"y" * (2 * MIB))
     await log.finish()
     assert sum(len(text) for _, text, _ in writer.lines) == MIB
@@ -125,7 +125,7 @@ async def test_one_chunk_over_the_limit_keeps_its_beginning() -> None:
 
 async def test_short_lines_count_as_what_they_cost_to_store() -> None:
     for data in (b"\n" * MIB, b"ab\n" * MIB, "ü\n".encode() * MIB):
-        log, writer, told = made()
+        log, writer, told = await made()
         await log("stdout", data)
         await log("stderr", b"swallowed")
         await log.finish()
@@ -134,7 +134,7 @@ async def test_short_lines_count_as_what_they_cost_to_store() -> None:
 
 
 async def test_how_short_lines_are_handed_over_does_not_matter() -> None:
-    whole, pieces = made(), made()
+    whole, pieces = await made(), await made()
     data = b"x\n" * (MIB // 128)
     await whole[0]("stdout", data)
     for byte in data:
@@ -144,7 +144,7 @@ async def test_how_short_lines_are_handed_over_does_not_matter() -> None:
 
 
 async def test_first_output_is_the_first_byte_and_no_empty_one() -> None:
-    log, _, _ = made()
+    log, _, _ = await made()
     seen: list[float | None] = []
     for data in (b"", b"a", b"b"):
         await log("stdout", data)
@@ -156,7 +156,7 @@ async def test_first_output_is_the_first_byte_and_no_empty_one() -> None:
 
 async def test_a_log_that_breaks_is_told_once_and_swallows() -> None:
     for error in (LogFencedError("taken"), EventStoreUnavailableError("away")):
-        log, writer, told = made()
+        log, writer, told = await made()
         await log("stdout", b"a\n")
         writer.error = error
         await log("stdout", b"b\nc\nd\n")
@@ -168,7 +168,7 @@ async def test_a_log_that_breaks_is_told_once_and_swallows() -> None:
 
 
 async def test_a_log_that_breaks_in_silence_is_noticed() -> None:
-    log, writer, told = made()
+    log, writer, told = await made()
 
     async def work() -> None:
         writer.error = LogFencedError("taken")
@@ -179,7 +179,7 @@ async def test_a_log_that_breaks_in_silence_is_noticed() -> None:
 
 
 async def test_backpressure_reaches_the_backend() -> None:
-    log, writer, _ = made(stall_s=0.01)
+    log, writer, _ = await made(stall_s=0.01)
     writer.open.clear()
     writing = asyncio.create_task(log("stdout", b"a\n"))
     await asyncio.sleep(0.05)
@@ -191,13 +191,13 @@ async def test_backpressure_reaches_the_backend() -> None:
 
 
 async def test_a_quick_log_is_no_stall() -> None:
-    log, _, _ = made()
+    log, _, _ = await made()
     await log("stdout", b"a\n" * 1000)
     assert log.stalled_s == 0
 
 
 async def test_a_cancelled_write_loses_and_doubles_nothing() -> None:
-    log, writer, _ = made()
+    log, writer, _ = await made()
     await log("stdout", b"1\n")
     writer.open.clear()
     writing = asyncio.create_task(log("stdout", b"2\n3\n4"))
@@ -210,7 +210,41 @@ async def test_a_cancelled_write_loses_and_doubles_nothing() -> None:
 
 
 async def test_two_readers_do_not_mix_lines() -> None:
-    log, writer, _ = made()
+    log, writer, _ = await made()
     await asyncio.gather(*(log(stream, b"%d\n" % number) for number in range(100) for stream in ("stdout", "stderr")))
     for stream in ("stdout", "stderr"):
         assert [text for name, text, _ in writer.lines if name == stream] == [str(number) for number in range(100)]
+
+
+async def test_what_is_printed_before_there_is_a_log_is_held() -> None:
+    log, writer, _ = await made(attach=False)
+    await log("stdout", b"one\ntwo\nhal")
+    log.say("said later, told first")
+    assert writer.lines == []
+    await log.attach(writer)
+    assert [text for _, text, _ in writer.lines] == ["said later, told first", "one", "two"]
+    await log("stdout", b"f\n")
+    assert await log.finish() == 4
+
+
+async def test_what_is_held_is_bounded() -> None:
+    log, writer, _ = await made(attach=False)
+    line = b"z" * 63 + b"\n"
+    flood = [asyncio.create_task(log("stdout", line * 1024)) for _ in range(2)]
+    done, waiting = await asyncio.wait(flood, timeout=0.1)
+    assert not done
+    assert not writer.lines
+    await log.attach(writer)
+    await asyncio.wait(waiting, timeout=10)
+    assert await log.finish() == 2048
+
+
+async def test_code_that_waits_for_a_log_is_let_go_when_nothing_of_it_is_wanted() -> None:
+    log, _, _ = await made(attach=False)
+    waiting = asyncio.create_task(log("stdout", b"z\n" * 100_000))
+    await asyncio.wait({waiting}, timeout=0.05)
+    assert not waiting.done()
+    log.swallow()
+    await asyncio.wait({waiting}, timeout=10)
+    assert waiting.done()
+    assert await log.finish() == 0

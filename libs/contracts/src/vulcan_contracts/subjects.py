@@ -55,6 +55,11 @@ def dispatch(node: str) -> str:
     return f"dispatch.{node}"
 
 
+def hint(node: str) -> str:
+    """Where the scheduler says what it is about to put into the node's queue."""
+    return f"hint.{node}"
+
+
 def live(subject: str) -> str:
     """Where the server republishes what it stored under `subject`."""
     return LIVE_PREFIX + subject

@@ -8,13 +8,15 @@ not started.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Final, Self
 
 import msgspec
 from msgspec import Struct
 
 from vulcan_contracts import subjects
-from vulcan_contracts.dispatch import Assignment, decode_assignment, encode_assignment
+from vulcan_contracts.dispatch import Assignment, decode_assignment, decode_hint, encode_assignment, encode_hint
+from vulcan_contracts.workload import Workload
 from vulcan_eventstore import jetstream, metrics
 from vulcan_eventstore.backoff import at_start, patiently, within
 from vulcan_eventstore.connection import Bus, Subscription
@@ -25,6 +27,7 @@ from vulcan_eventstore.streams import StreamSettings, dispatch_config, ensure_st
 
 _GRACE_S: Final = 1.0
 _INACTIVE_S: Final = 3600.0
+_MAX_HINT_BYTES: Final = 64 * 1024
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -65,6 +68,16 @@ class Dispatcher:
 
         await within(deadline_s, patiently(self._bus, "dispatch", store))
 
+    async def hint(self, node: str, workload: Workload) -> None:
+        """Say what is about to be offered, to whoever listens; lost if nobody does, or if NATS is away."""
+        payload = encode_hint(workload)
+        if len(payload) > _MAX_HINT_BYTES:
+            return
+        try:
+            await self._bus.publish(subjects.hint(node), payload)
+        except EventStoreUnavailableError as error:
+            _log.debug("no hint to %s: %s", node, error)
+
     async def withdraw(self, node: str) -> None:
         """Throw away what waits in the queue of a node that is gone.
 
@@ -76,6 +89,30 @@ class Dispatcher:
         except ApiError as error:
             if error.err_code != STREAM_NOT_FOUND:
                 raise
+
+
+async def receive_hints(bus: Bus, node: str, callback: Callable[[Workload], None]) -> Subscription:
+    """Call back with each workload that is about to be put into the node's queue; it is active on return.
+
+    Raises:
+        EventStoreUnavailableError: NATS does not answer.
+    """
+
+    def receive(message: Message) -> None:
+        try:
+            workload = decode_hint(message.data)
+        except msgspec.DecodeError as error:
+            _log.warning("%s: not a hint: %s", message.subject, error)
+        else:
+            callback(workload)
+
+    subscription = await bus.subscribe_directly(subjects.hint(node), receive)
+    try:
+        await bus.settle()
+    except BaseException:
+        await subscription.close()
+        raise
+    return subscription
 
 
 class Claim:

@@ -1,5 +1,6 @@
 """From the files that a run left to stored artifacts: safe names, bounded number and size, streamed."""
 
+import asyncio
 import mimetypes
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
@@ -10,9 +11,13 @@ from vulcan_contracts import subjects
 from vulcan_contracts.outcome import Artifact
 from vulcan_contracts.paths import path_problem
 from vulcan_contracts.reasons import Reason
-from vulcan_sandbox.protocol import BackendFaultError, ProducedArtifact, RunRefusedError
+from vulcan_eventstore.errors import BusClosedError, EventStoreUnavailableError
+from vulcan_sandbox.attempt import Attempt, AttemptGoneError
+from vulcan_sandbox.protocol import BackendFaultError, ProducedArtifact, RunRefusedError, Sandbox
+from vulcan_sandbox.settings import ExecutorSettings
 
 _MIB: Final = 1_048_576
+_PAUSE_S: Final = 0.5
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
@@ -77,6 +82,41 @@ async def store(
         kind = media_type if media_type is not None and encoding is None else _UNKNOWN_TYPE
         stored.append(Artifact(name=name, size_bytes=blob.size_bytes, sha256=blob.sha256, media_type=kind))
     return stored
+
+
+async def keep(sandbox: Sandbox, attempt: Attempt, blobs: BlobStore, settings: ExecutorSettings) -> list[Artifact]:
+    """Collect and store what the workload wants kept, as long as the attempt is ours.
+
+    Raises:
+        AttemptGoneError: the attempt is another's now.
+        RunRefusedError: too many, or too much (`disk_limit`).
+        BackendFaultError: they cannot be collected, or not be stored in time.
+    """
+    spec = attempt.workload.spec
+    limits = ArtifactLimits(max_count=settings.max_artifacts, max_mb=spec.resources.disk_mb)
+    try:
+        async with asyncio.timeout(settings.artifact_timeout_s):
+            produced = await sandbox.artifacts(spec.artifacts)
+            while produced:
+                try:
+                    if await attempt.standing() == "gone":
+                        raise AttemptGoneError("another has the attempt")
+                    return await store(
+                        produced,
+                        tenant=attempt.workload.tenant,
+                        workload_id=attempt.workload.id,
+                        attempt=attempt.workload.attempt,
+                        blobs=blobs,
+                        limits=limits,
+                    )
+                except BusClosedError:
+                    raise
+                except EventStoreUnavailableError:
+                    await asyncio.sleep(_PAUSE_S)
+            return []
+    except TimeoutError as error:
+        message = f"The artifacts could not be stored within {settings.artifact_timeout_s:g} s."
+        raise BackendFaultError(message) from error
 
 
 class _Budget:

@@ -10,7 +10,6 @@ from msgspec import Struct
 from vulcan_chassis import logs
 from vulcan_contracts.clock import utc_now
 from vulcan_contracts.commands import Command, End, LoseExecutor, Start
-from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.errors import DomainError
 from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.reasons import Reason
@@ -39,21 +38,29 @@ class LostTouchError(Exception):
     """The event log was away for so long that this incarnation gives up; the next one starts clean."""
 
 
+class AttemptGoneError(Exception):
+    """The log says that the attempt is not ours any more."""
+
+
 class Attempt:
-    """One attempt, given to this life of this node."""
+    """One attempt, given to this life of this node.
+
+    known: the state in which it was given, where that is on the log already; it saves reading the log.
+    """
 
     def __init__(
         self,
-        assignment: Assignment,
+        workload: Workload,
         *,
+        known: Tracked | None = None,
         log: EventLog,
         me: NodeIdentity,
         command_deadline_s: float,
         give_up_after_s: float,
     ) -> None:
-        self.workload: Workload = assignment.workload
-        self._known: Tracked | None = Tracked(assignment.workload, assignment.seq)
-        self._number = assignment.workload.attempt
+        self.workload = workload
+        self._known = known
+        self._number = workload.attempt
         self._log = log
         self._me = me
         self._deadline_s = command_deadline_s
@@ -68,6 +75,11 @@ class Attempt:
     def ours(self) -> bool:
         """True if the assignment was made for this life of the node and not for one before."""
         return self.workload.held_by(self._me.node, self._me.incarnation)
+
+    def assigned(self, known: Tracked) -> None:
+        """It is on the log now that the attempt was given to us."""
+        self.workload = known.state
+        self._known = known
 
     async def start(self, image_digest: str | None) -> bool:
         """Append `started`. False if the attempt is not ours to start (any more).

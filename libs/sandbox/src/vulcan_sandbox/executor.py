@@ -10,17 +10,17 @@ from vulcan_contracts.workload import Workload
 from vulcan_eventstore.backoff import at_start
 from vulcan_eventstore.blobs import Blobs
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.dispatch import Claims
+from vulcan_eventstore.dispatch import Claims, receive_hints
 from vulcan_eventstore.follower import last_event_seq
 from vulcan_eventstore.log_reader import LogReader
 from vulcan_eventstore.log_writer import LogWriter, LogWriterSettings
 from vulcan_eventstore.workload_log import WorkloadLog
 from vulcan_sandbox.attempt import NodeIdentity
 from vulcan_sandbox.heartbeat import keep_beating, say_goodbye
+from vulcan_sandbox.host import Host
 from vulcan_sandbox.kill_watch import watch_kills
 from vulcan_sandbox.metrics import RunMetrics
 from vulcan_sandbox.protocol import Backend
-from vulcan_sandbox.run import Host
 from vulcan_sandbox.run_loop import Executor
 from vulcan_sandbox.settings import ExecutorSettings, node_id
 
@@ -88,7 +88,9 @@ async def start_executor(
     kills_after = await at_start(bus, partial(last_event_seq, bus))
 
     service.on_stop(lambda: say_goodbye(bus, executor.heartbeat("stopped")), name="goodbye")
+    hints = await receive_hints(bus, me.node, executor.foresee)
     service.on_stop(claims.close, name="claims")
+    service.on_stop(hints.close, name="hints")
     service.task(keep_beating(bus, executor.heartbeat), name="heartbeats")
     service.task(watch_kills(bus, kills_after, executor.kill), name="kill watch")
     service.task(executor.run(), name="runs", deadline_s=settings.close_timeout_s)

@@ -24,6 +24,12 @@ class Interrupts:
         """True once anything happened."""
         return self._raised.done()
 
+    @property
+    def from_outside(self) -> bool:
+        """True if somebody wants it ended for whom the code may be doing well."""
+        wished = self.cut is not None and self.cut.reason in (Reason.KILLED_BY_USER, Reason.EXECUTOR_LOST)
+        return self.dropped or wished
+
     def end(self, cut: Cut) -> None:
         """End the code, for a reason that becomes its outcome."""
         if self.cut is None and not self._settled:

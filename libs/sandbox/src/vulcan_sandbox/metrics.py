@@ -73,7 +73,7 @@ class RunMetrics:
             self._first_output.labels(self._isolation).observe(clock.first_output_ms / 1000)
 
     def dropped(self, when: str) -> None:
-        """An attempt was given up: `claimed` before it started, `running` after."""
+        """An attempt was given up: `hinted` without an assignment, `claimed` before it started, `running` after."""
         self._dropped.labels(self._isolation, when).inc()
 
     def close_failed(self) -> None:

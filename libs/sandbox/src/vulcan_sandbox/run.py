@@ -1,7 +1,8 @@
 """One attempt of one workload, from its claim to its end.
 
 What holds, wherever this process is killed:
-- before `started` is acknowledged, no code of the user runs, and the scheduler gives the attempt away again;
+- before `started` is acknowledged, nothing of the user's code can be seen: it does not run, or it reaches no network
+  and its output is held. The scheduler gives the attempt away again;
 - after it, the attempt is this incarnation's alone. If the process dies, its heartbeats stop, the scheduler seals the
   log and ends the attempt; what this process still writes then bounces off the log;
 - the end is appended only after the last line is acknowledged, and says how many there are;
@@ -10,73 +11,50 @@ What holds, wherever this process is killed:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from vulcan_chassis import logs, tracing
 from vulcan_contracts.outcome import Artifact, Outcome, RunClock, Usage
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import ImageSource
-from vulcan_contracts.workload import Workload
 from vulcan_eventstore.errors import BusClosedError, EventStoreError, EventStoreUnavailableError, LogFencedError
+from vulcan_eventstore.workload_log import Tracked
 from vulcan_sandbox import artifacts
-from vulcan_sandbox.attempt import Attempt, LostTouchError
+from vulcan_sandbox.attempt import Attempt, AttemptGoneError, LostTouchError
+from vulcan_sandbox.claims import Claim, release
 from vulcan_sandbox.ending import Cut, Limits, judge
+from vulcan_sandbox.host import Host
 from vulcan_sandbox.interrupts import Interrupts, stop_task
-from vulcan_sandbox.metrics import RunMetrics
-from vulcan_sandbox.protocol import Backend, BackendFaultError, Exit, RunRefusedError, RunRequest, Sandbox
-from vulcan_sandbox.run_log import LineWriter, RunLog
+from vulcan_sandbox.protocol import BackendFaultError, Exit, RunRefusedError, RunRequest, Sandbox
+from vulcan_sandbox.run_log import RunLog
 from vulcan_sandbox.running import RunningCode
-from vulcan_sandbox.settings import ExecutorSettings
-from vulcan_sandbox.source import BlobSource, source_tree
+from vulcan_sandbox.source import source_tree
 
 _PAUSE_S: Final = 0.5
 _CLOSE_ANYWAY_S: Final = 1.0
 
 
-class Blobs(BlobSource, artifacts.BlobStore, Protocol):
-    """Uploaded archives, and artifacts."""
-
-
-class LogDoor(Protocol):
-    """Where a run's log is opened, and read back when writing it failed."""
-
-    async def open(self, workload: Workload) -> LineWriter:
-        """A writer for the workload's present attempt."""
-        ...
-
-    async def last_line(self, workload: Workload) -> int:
-        """The number of the last line that is stored."""
-        ...
-
-
-class Host(Struct, frozen=True, kw_only=True):
-    """What every run of an executor works with."""
-
-    backend: Backend
-    blobs: Blobs
-    log_door: LogDoor
-    settings: ExecutorSettings
-    metrics: RunMetrics
-
-
 class Run:
-    """One attempt while this executor has it. Made inside the event loop; `execute` once."""
+    """One attempt while this executor has it. Made inside the event loop; `execute` once.
 
-    def __init__(
-        self, attempt: Attempt, host: Host, *, claimed_at: float, release_claim: Callable[[], Awaitable[None]]
-    ) -> None:
+    It may be made on the scheduler's hint, before the attempt is given to us on the log: then `assign` it once it is,
+    or it ends by itself, without a trace.
+    """
+
+    def __init__(self, attempt: Attempt, host: Host) -> None:
         self.attempt = attempt
         self.started = False
+        self.over = asyncio.Event()
+        """Nothing is left of it here."""
         self._host = host
         self._settings = host.settings
         self._workload = attempt.workload
         self._spec = attempt.workload.spec
-        self._claimed_at = claimed_at
-        self._release_claim = release_claim
+        self._begun_at = time.monotonic()
+        self._claim: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
+        self._owned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._interrupts = Interrupts()
         self._code: RunningCode | None = None
         self._log = RunLog(
@@ -86,6 +64,24 @@ class Run:
             on_cut=self._interrupts.end,
             on_broken=self._log_broke,
         )
+
+    def assign(self, claim: Claim) -> bool:
+        """The assignment has come. False if it came before, or when it was not waited for any more."""
+        if self._claim.done():
+            return False
+        self.attempt.assigned(Tracked(claim.assignment.workload, claim.assignment.seq))
+        self._claim.set_result(claim)
+        return True
+
+    @property
+    def unclaimed(self) -> bool:
+        """True while its assignment has not come."""
+        return not self._claim.done()
+
+    @property
+    def in_vain(self) -> bool:
+        """True if its assignment did not come in time."""
+        return self._claim.cancelled()
 
     def interrupt(self, cut: Cut) -> None:
         """End it, at whatever point it is; too late once its code has ended."""
@@ -110,12 +106,14 @@ class Run:
             tracing.span("attempt", traceparent=self._workload.traceparent, attributes=attributes),
         ):
             preparing = asyncio.create_task(self._prepare(), name=f"prepare {self._workload.id}")
+            code = asyncio.create_task(self._run_code(preparing), name=f"code {self._workload.id}")
             try:
                 if not await self._take(preparing):
-                    self._host.metrics.dropped("claimed")
+                    self._host.metrics.dropped("hinted" if self.in_vain else "claimed")
                     return
-                outcome = await self._live(preparing)
+                outcome = await self._live(preparing, code)
                 if outcome is None:
+                    await self._stop(code)
                     logs.get().warning("attempt dropped, another has it")
                     self._host.metrics.dropped("running")
                     await self._destroy(preparing)
@@ -124,9 +122,11 @@ class Run:
                 await self._end(outcome, preparing)
             finally:
                 try:
+                    await self._stop(code)
                     await self._destroy(preparing)
                 finally:
                     await self._log.abandon()
+                    self.over.set()
 
     async def _prepare(self) -> Sandbox:
         limit_s = self._settings.prepare_timeout_s
@@ -147,18 +147,49 @@ class Run:
 
     async def _take(self, preparing: "asyncio.Task[Sandbox]") -> bool:
         """Make the attempt ours, while the sandbox is being prepared."""
+        claim = await self._claimed()
+        if claim is None:
+            return False
         if isinstance(self._spec.source, ImageSource):
             await self._interrupts.wait_with(preparing, timeout_s=self._settings.image_wait_s)
-        if self._interrupts.raised:
+        if self._interrupts.from_outside:
             return False  # nothing has happened yet; the scheduler gives it to another node
         sandbox = _result(preparing)
         with tracing.span("attempt.start"):
             self.started = await self.attempt.start(None if sandbox is None else sandbox.image_digest)
         # From here on the event log says whose it is; the claim would only be delivered again.
-        await self._release_claim()
+        await release(claim)
         return self.started
 
-    async def _live(self, preparing: "asyncio.Task[Sandbox]") -> Outcome | None:
+    async def _claimed(self) -> Claim | None:
+        if not self._claim.done():
+            await asyncio.wait({self._claim}, timeout=self._settings.hint_patience_s)
+        return None if self._claim.cancel() else self._claim.result()
+
+    async def _run_code(self, preparing: "asyncio.Task[Sandbox]") -> Exit | None:
+        """Run the code as soon as it may run; None if it was not run, or had to be destroyed with its sandbox."""
+        await self._interrupts.wait_with(preparing)
+        if not (self._settings.start_early and self._spec.network.egress == "none"):
+            await self._interrupts.wait_with(self._owned)
+        if self._interrupts.raised:
+            return None
+        self._code = RunningCode(preparing.result(), self._spec, self._log, self._interrupts, self._settings)
+        with tracing.span("sandbox.run"):
+            return await self._code.run()
+
+    async def _stop(self, code: "asyncio.Task[Exit | None]") -> None:
+        """End code of which nothing is wanted any more."""
+        if not code.done():
+            self._interrupts.drop()
+            await self._end_code(code)
+        if code.done() and not code.cancelled():
+            code.exception()  # seen by whoever waited, or of no interest
+
+    async def _end_code(self, code: "asyncio.Task[Exit | None]") -> None:
+        await asyncio.wait({code}, timeout=self._settings.close_timeout_s)
+        await stop_task(code, self._settings.close_timeout_s)
+
+    async def _live(self, preparing: "asyncio.Task[Sandbox]", code: "asyncio.Task[Exit | None]") -> Outcome | None:
         """From `started` to everything but the end; None if the attempt was taken from us."""
         seen: Exit | None = None
         fault: Exception | None = None
@@ -167,16 +198,18 @@ class Run:
         keeping_up = asyncio.create_task(self._log.keep_up(), name=f"log {self._workload.id}")
         try:
             try:
-                self._log.attach(await self._host.log_door.open(self._workload))
-                await self._interrupts.wait_with(preparing)
-                if preparing.done() and not self._interrupts.raised:
-                    seen = await self._run_code(preparing.result())
+                await self._log.attach(await self._host.log_door.open(self._workload))
+                self._owned.set_result(None)
+                seen = await code
             except LogFencedError:
                 return None
             except (LostTouchError, BusClosedError):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a backend raises ends this run, not the executor
                 fault = self._told(error)
+            if not code.done():
+                self._interrupts.fail(BackendFaultError("Its log could not be opened."))
+                await self._end_code(code)
             if seen is not None and not self._interrupts.dropped:
                 stored, not_stored = await self._keep_artifacts(preparing.result())
         finally:
@@ -186,42 +219,17 @@ class Run:
             return None
         return self._outcome(seen, fault or self._interrupts.fault, stored, not_stored, last_line)
 
-    async def _run_code(self, sandbox: Sandbox) -> Exit | None:
-        self._code = RunningCode(sandbox, self._spec, self._log, self._interrupts, self._settings)
-        with tracing.span("sandbox.run"):
-            return await self._code.run()
-
     async def _keep_artifacts(self, sandbox: Sandbox) -> tuple[list[Artifact], Exception | None]:
         """What the run left behind; if it cannot be kept, why."""
         cut = self._interrupts.cut
         if not self._spec.artifacts or (cut is not None and cut.reason is Reason.EXECUTOR_LOST):
             return [], None
-        limit_s = self._settings.artifact_timeout_s
-        limits = artifacts.ArtifactLimits(max_count=self._settings.max_artifacts, max_mb=self._spec.resources.disk_mb)
         try:
-            async with asyncio.timeout(limit_s):
-                produced = await sandbox.artifacts(self._spec.artifacts)
-                while produced:
-                    try:
-                        if await self.attempt.standing() == "gone":
-                            self._interrupts.drop()
-                            return [], None
-                        stored = await artifacts.store(
-                            produced,
-                            tenant=self._workload.tenant,
-                            workload_id=self._workload.id,
-                            attempt=self._workload.attempt,
-                            blobs=self._host.blobs,
-                            limits=limits,
-                        )
-                    except BusClosedError:
-                        raise
-                    except EventStoreUnavailableError:
-                        await asyncio.sleep(_PAUSE_S)
-                    else:
-                        return stored, None
-        except TimeoutError:
-            return [], BackendFaultError(f"The artifacts could not be stored within {limit_s:g} s.")
+            return await artifacts.keep(sandbox, self.attempt, self._host.blobs, self._settings), None
+        except AttemptGoneError:
+            self._interrupts.drop()
+        except BusClosedError:
+            raise
         except Exception as error:  # noqa: BLE001 - as in `_live`
             return [], self._told(error)
         return [], None
@@ -317,10 +325,10 @@ class Run:
 
     def _clock(self) -> RunClock:
         if self._code is None:
-            return RunClock(prepare_ms=_ms(time.monotonic() - self._claimed_at))
+            return RunClock(prepare_ms=_ms(time.monotonic() - self._begun_at))
         first = self._log.first_output_at
         return RunClock(
-            prepare_ms=_ms(self._code.started_at - self._claimed_at),
+            prepare_ms=_ms(self._code.started_at - self._begun_at),
             first_output_ms=None if first is None else _ms(first - self._code.started_at),
             run_ms=_ms(self._code.ended_at - self._code.started_at),
         )

@@ -1,4 +1,7 @@
-"""One run's way to its log: lines from bytes, the output limit, and what to do when the log is taken or away."""
+"""One run's way to its log: lines from bytes, the output limit, and what to do when the log is taken or away.
+
+Code may print before the run has a log to write to: that is held, and beyond a bound the code is made to wait.
+"""
 
 import asyncio
 import itertools
@@ -18,6 +21,8 @@ _MIB: Final = 1_048_576
 _MAX_SAID: Final = 256
 _LOOK_S: Final = 1.0
 _SLICE_BYTES: Final = 65_536
+_HELD_BYTES: Final = 65_536
+"""Of output, before there is a log to write to; then the code waits."""
 _AT_ONCE: Final = 1000
 """Lines in one write."""
 _LINE_BYTES: Final = 64
@@ -70,6 +75,8 @@ class RunLog:
         }
         # What is not yet written, so that a call that is cancelled while it waits loses and doubles nothing.
         self._pending: deque[tuple[OutputStream, list[Piece]]] = deque()
+        self._held_bytes = 0
+        self._let_go = asyncio.Event()
         self._said: deque[str] = deque(maxlen=_MAX_SAID)
         self._something_said = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -95,10 +102,13 @@ class RunLog:
         waited = time.monotonic() - self._writing_since
         return self._stalled_s + (waited if waited > self._stall_s else 0.0)
 
-    def attach(self, writer: LineWriter) -> None:
-        """Give it the log to write to; what was said before comes first."""
+    async def attach(self, writer: LineWriter) -> None:
+        """Give it the log to write to; what was said before comes first, then what was printed before."""
         self._writer = writer
-        self._something_said.set()
+        self._let_go.set()
+        async with self._one_at_a_time:
+            await self._write_said()
+            await self._write_pending()
 
     def say(self, text: str) -> None:
         """Write a `system` line, soon. Of very many at once, the oldest are lost."""
@@ -142,6 +152,8 @@ class RunLog:
                     part = data[start : min(start + _SLICE_BYTES, room)]
                     self._counted_bytes += len(part)
                     self._keep(stream, self._affordable(self._splitters[stream].feed(part)))
+                    if self._writer is None:
+                        self._held_bytes += len(part)
                     await self._write_pending()
                     if self._counted_bytes > self._limit_bytes:
                         return
@@ -167,6 +179,7 @@ class RunLog:
     def swallow(self) -> None:
         """Take everything from now on, and keep none of it."""
         self._swallowing = True
+        self._let_go.set()
 
     async def finish(self) -> int:
         """Write what is left, wait for all of it to be acknowledged, and return the last line's number.
@@ -190,7 +203,7 @@ class RunLog:
 
     async def abandon(self) -> None:
         """Stop writing, whatever is left. Safe to repeat, and after `finish`."""
-        self._swallowing = True
+        self.swallow()
         if self._writer is not None:
             await self._writer.abandon()
 
@@ -200,7 +213,11 @@ class RunLog:
 
     async def _write_pending(self) -> None:
         if self._writer is None:
-            raise RuntimeError("output came before the log was open")
+            if self._held_bytes < _HELD_BYTES:
+                return
+            await self._let_go.wait()
+        if self._writer is None:
+            return
         try:
             while self._pending and self.broken is None:
                 await self._writer.write_many(*self._pending[0])

@@ -1,45 +1,25 @@
 """The executor's core, the same for every backend: takes on what there is room for and sees each run to its end."""
 
 import asyncio
-import time
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from vulcan_chassis import logs
 from vulcan_contracts.clock import utc_now
-from vulcan_contracts.dispatch import Assignment
 from vulcan_contracts.nodes import BackendReport, Heartbeat, NodeState
 from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.reasons import Reason
+from vulcan_contracts.workload import Workload
 from vulcan_eventstore.errors import BusClosedError, EventStoreUnavailableError
-from vulcan_eventstore.workload_log import EventLog
+from vulcan_eventstore.workload_log import EventLog, Tracked
 from vulcan_sandbox.attempt import Attempt, NodeIdentity
+from vulcan_sandbox.claims import Claim, Claims, release
 from vulcan_sandbox.ending import Cut
+from vulcan_sandbox.host import Host
 from vulcan_sandbox.room import Place, Room, demand
-from vulcan_sandbox.run import Host, Run
+from vulcan_sandbox.run import Run
 
 _PAUSE_S: Final = 0.5
-
-
-class Claim(Protocol):
-    """An assignment taken from the node's queue."""
-
-    @property
-    def assignment(self) -> Assignment:
-        """What is to be run."""
-        ...
-
-    async def done(self) -> None:
-        """Take it off the queue for good."""
-        ...
-
-
-class Claims(Protocol):
-    """The node's queue."""
-
-    async def take(self, max_claims: int, timeout_s: float) -> Sequence[Claim]:
-        """Up to that many, waiting for the first; empty if none came in time."""
-        ...
 
 
 class Executor:
@@ -61,6 +41,7 @@ class Executor:
         self._stop_wanted = asyncio.Event()
         self._ended = asyncio.Event()
         self._state: NodeState = "ready"
+        self._group: asyncio.TaskGroup | None = None
         self.report = BackendReport(isolation=host.backend.isolation, available=False, unavailable_reason="not probed")
 
     async def open(self) -> None:
@@ -76,12 +57,14 @@ class Executor:
         """
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 helpers = [
                     group.create_task(self._pull(group), name="pull claims"),
                     group.create_task(self._look_after_runs(), name="look after runs"),
                     group.create_task(self._probe_until_available(), name="probe"),
                 ]
                 await self._stop_wanted.wait()
+                self._group = None
                 for helper in helpers:
                     helper.cancel()
                 for task, place in self._serving.items():
@@ -128,6 +111,22 @@ class Executor:
             if running_id == workload_id:
                 run.interrupt(Cut(Reason.KILLED_BY_USER, "Killed on request."))
 
+    def foresee(self, workload: Workload) -> None:
+        """The scheduler is about to give us this attempt: begin it, where there is room at once.
+
+        Nothing can be seen of it before the assignment itself has come and `started` is on the log.
+        """
+        if self._group is None or self._state != "ready" or not self._settings.start_early:
+            return
+        attempt = self._attempt(workload)
+        if not attempt.ours or attempt.key in self._runs:
+            return
+        place = self._room.ask(demand(workload.spec.resources))
+        if not place.turn.done():
+            place.give_back()
+            return
+        self._spawn(self._execute(self._new_run(attempt), place), place, self._group)
+
     def look_now(self) -> None:
         """Compare the runs with the log soon: word from it may have been missed."""
         self._look_now.set()
@@ -153,7 +152,9 @@ class Executor:
 
     async def _pull(self, group: asyncio.TaskGroup) -> None:
         while True:
-            room = self._room.free_slots if self.report.available else 0
+            # What was begun on a hint has its room already, and waits for its claim.
+            unclaimed = sum(run.unclaimed for run in self._runs.values())
+            room = self._room.free_slots + unclaimed if self.report.available else 0
             if room == 0:
                 self._changed.clear()
                 await self._changed.wait()
@@ -170,11 +171,16 @@ class Executor:
                 self._accept(claim, group)
 
     def _accept(self, claim: Claim, group: asyncio.TaskGroup) -> None:
+        workload = claim.assignment.workload
+        begun = self._runs.get((workload.id, workload.attempt))
+        if begun is not None and begun.assign(claim):
+            return
         # In line for room before the next pull counts what is free.
-        place = self._room.ask(demand(claim.assignment.workload.spec.resources))
-        task = group.create_task(
-            self._serve(claim, place, time.monotonic()), name=f"run {claim.assignment.workload.id}"
-        )
+        place = self._room.ask(demand(workload.spec.resources))
+        self._spawn(self._serve(claim, place), place, group)
+
+    def _spawn(self, serving: Coroutine[Any, Any, None], place: Place, group: asyncio.TaskGroup) -> None:
+        task = group.create_task(serving)
         self._serving[task] = place
         task.add_done_callback(self._served)
 
@@ -182,31 +188,46 @@ class Executor:
         self._serving.pop(task).give_back()
         self._host.metrics.room(self._room.used, self._backend.capacity)
 
-    async def _serve(self, claim: Claim, place: Place, claimed_at: float) -> None:
-        attempt = Attempt(
-            claim.assignment,
+    def _attempt(self, workload: Workload) -> Attempt:
+        return Attempt(
+            workload,
             log=self._log,
             me=self._me,
             command_deadline_s=self._settings.command_deadline_s,
             give_up_after_s=self._settings.end_deadline_s,
         )
-        if not attempt.ours or attempt.key in self._runs:
+
+    async def _serve(self, claim: Claim, place: Place) -> None:
+        attempt = self._attempt(claim.assignment.workload)
+        before = self._runs.get(attempt.key)
+        if before is not None and before.in_vain:
+            await before.over.wait()
+            before = None
+        if not attempt.ours or before is not None:
             # For a life before this one, which the scheduler knows to be over; or delivered again while we have it.
             self._host.metrics.dropped("claimed")
-            await self._release(claim)
+            await release(claim)
             return
         if not self._room.could_ever_hold(place.part):
+            attempt.assigned(Tracked(claim.assignment.workload, claim.assignment.seq))
             await self._refuse(attempt, self._too_big(place))
-            await self._release(claim)
+            await release(claim)
             return
-        run = Run(attempt, self._host, claimed_at=claimed_at, release_claim=lambda: self._release(claim))
-        self._runs[attempt.key] = run
+        run = self._new_run(attempt)
+        run.assign(claim)
+        await self._execute(run, place)
+
+    def _new_run(self, attempt: Attempt) -> Run:
+        run = self._runs[attempt.key] = Run(attempt, self._host)
+        return run
+
+    async def _execute(self, run: Run, place: Place) -> None:
         try:
             await place.granted()
             self._host.metrics.room(self._room.used, self._backend.capacity)
             await run.execute()
         finally:
-            del self._runs[attempt.key]
+            del self._runs[run.attempt.key]
 
     async def _refuse(self, attempt: Attempt, message: str) -> None:
         before = attempt.workload.outcome
@@ -222,15 +243,6 @@ class Executor:
             f"Node {self._me.node} can never hold it: it asks for {asks.cpus:g} cores and {asks.memory_mb} MiB, "
             f"the node has {has.cpus:g} and {has.memory_mb}."
         )
-
-    async def _release(self, claim: Claim) -> None:
-        try:
-            await claim.done()
-        except BusClosedError:
-            raise
-        except EventStoreUnavailableError as error:
-            # It comes again, and is dropped: the event log knows better than the queue.
-            logs.get().debug("claim not released", error=str(error))
 
     async def _look_after_runs(self) -> None:
         while True:

@@ -21,6 +21,10 @@ class ExecutorSettings(Struct, frozen=True, kw_only=True):
     """How long one pull waits for work."""
     command_deadline_s: Positive = 10.0
     """How long one append to the event log is tried before the run loop looks around again."""
+    start_early: bool = True
+    """Whether code that reaches no network may run while `started` is on its way to the log. Its output waits."""
+    hint_patience_s: Positive = 2.0
+    """How long what was begun on the scheduler's hint waits for the assignment itself."""
     image_wait_s: Annotated[float, Meta(ge=0)] = 1.0
     """How long `started` may wait for an OCI image, so that it can name the digest."""
     prepare_timeout_s: Positive = 300.0

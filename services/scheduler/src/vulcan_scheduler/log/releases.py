@@ -4,7 +4,7 @@ import time
 
 from vulcan_chassis import logs, tracing
 from vulcan_contracts.commands import Schedule
-from vulcan_contracts.dispatch import Assignment
+from vulcan_contracts.dispatch import Assignment, foreseen
 from vulcan_contracts.errors import CorruptLog, DomainError
 from vulcan_eventstore.dispatch import Dispatcher
 from vulcan_eventstore.errors import EventStoreError
@@ -55,6 +55,7 @@ class Releaser:
             node=order.node,
             incarnation=order.incarnation,
         )
+        await self._hint(order, command)
         tracked: Tracked | None = None
         settled = False
         try:
@@ -84,6 +85,12 @@ class Releaser:
             elif not settled:
                 self._desk.plan.failed(order.workload_id, self._desk.now())
         return tracked
+
+    async def _hint(self, order: Release, command: Schedule) -> None:
+        """Let the node prepare while the event is on its way to the log."""
+        workload = None if order.state is None else foreseen(order.state, command)
+        if workload is not None:
+            await self._dispatcher.hint(order.node, workload)
 
     async def _offer(self, order: Release, scheduled: Tracked, started: float) -> bool:
         try:
