@@ -102,9 +102,9 @@ def _walk(
             name = _safe_name(entry)
             if name is None:
                 continue
-            tree.add(name, is_folder=entry.is_folder)
+            new_folders = tree.add(name, is_folder=entry.is_folder)
             if folder is not None:
-                _make_folders(folder, name if entry.is_folder else name.rpartition("/")[0])
+                _make_folders(folder, new_folders)
             if not entry.is_folder:
                 total += _take(entry, name, folder, limits.max_bytes - total, cancelled)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
@@ -148,38 +148,42 @@ class _Tree:
         self.files: set[str] = set()
         self._folders: set[str] = set()
 
-    def add(self, name: str, *, is_folder: bool) -> None:
-        parts = name.split("/")
-        parents = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
-        if (clash := next((parent for parent in parents if parent in self.files), None)) is not None:
-            raise ArchiveRefusedError(f"{shown(clash)} is a file and a folder of {shown(name)} at once.")
-        self._folders.update(parents)
+    def add(self, name: str, *, is_folder: bool) -> list[str]:
+        """The folders that this name adds to those before, the outermost first."""
+        new_folders = self._new_parents(name)
         if is_folder:
             if name in self.files:
                 raise ArchiveRefusedError(f"{shown(name)} is in the archive as a file and as a folder.")
-            self._folders.add(name)
+            if name not in self._folders:
+                new_folders.append(name)
         else:
             if name in self.files:
                 raise ArchiveRefusedError(f"{shown(name)} is in the archive twice.")
             if name in self._folders:
                 raise ArchiveRefusedError(f"{shown(name)} is in the archive as a file and as a folder.")
             self.files.add(name)
+        self._folders.update(new_folders)
         if len(self.files) + len(self._folders) > self._limits.max_entries:
             raise ArchiveRefusedError(
                 f"The archive holds more than {self._limits.max_entries} files and folders, at {shown(name)}."
             )
+        return new_folders
+
+    def _new_parents(self, name: str) -> list[str]:
+        found: list[str] = []
+        parent = name.rpartition("/")[0]
+        while parent and parent not in self._folders:
+            if parent in self.files:
+                raise ArchiveRefusedError(f"{shown(parent)} is a file and a folder of {shown(name)} at once.")
+            found.append(parent)
+            parent = parent.rpartition("/")[0]
+        return found[::-1]
 
 
-def _make_folders(folder: Path, name: str) -> None:
-    if not name:
-        return
-    place = folder
-    for part in name.split("/"):
-        place = place / part
-        try:
-            place.mkdir()
-        except FileExistsError:
-            continue
+def _make_folders(folder: Path, names: list[str]) -> None:
+    for name in names:
+        place = folder / name
+        place.mkdir()
         place.chmod(0o755)  # the sandbox's user reads it, whatever the umask here
 
 

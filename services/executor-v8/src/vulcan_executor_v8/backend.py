@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -187,18 +186,19 @@ class V8Backend:
             limits = self._limits(run)
             host.group.set_limits(limits)
         except RunRefusedError:
-            shutil.rmtree(host.source / folder, ignore_errors=True)
             if proxy is None:
-                pool.restore(host)
+                try:
+                    await host.remove_source(folder)
+                finally:
+                    pool.restore(host)
             else:
-                await proxy.close()
-                pool.discard(host)
+                await self._give_up(pool, host, proxy)
             raise
         except OSError as error:
-            await self._give_up(pool, host, folder, proxy)
+            await self._give_up(pool, host, proxy)
             raise BackendFaultError(f"The run's limits could not be set: {error.strerror}.") from error
         except BaseException:
-            await self._give_up(pool, host, folder, proxy)
+            await self._give_up(pool, host, proxy)
             raise
         sandbox = V8Sandbox(
             run,
@@ -215,8 +215,7 @@ class V8Backend:
         self._sandboxes.add(sandbox)
         return sandbox
 
-    async def _give_up(self, pool: Pool, host: Host, folder: str, proxy: EgressProxy | None) -> None:
-        shutil.rmtree(host.source / folder, ignore_errors=True)
+    async def _give_up(self, pool: Pool, host: Host, proxy: EgressProxy | None) -> None:
         pool.discard(host)
         if proxy is not None:
             await proxy.close()

@@ -1,7 +1,6 @@
 """One run in one host: its sources, its output, its end."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -146,8 +145,10 @@ class V8Sandbox:
         if self._proxy is not None:
             await self._proxy.close()
         if reusable:
-            shutil.rmtree(self._host.source / self._folder, ignore_errors=True)
-            self._release(self, self._host)
+            try:
+                await self._host.remove_source(self._folder)
+            finally:
+                self._release(self, self._host)
             return
         self._release(self, None)
         if not await self._host.close(self._kill_timeout_s):
