@@ -1,6 +1,8 @@
 """One holder at a time, and a next one when it goes or falls silent."""
 
 import asyncio
+import threading
+import time
 
 import msgspec
 
@@ -37,14 +39,43 @@ async def test_kept_for_longer_than_its_time_to_live(bus: Bus) -> None:
         await other
 
 
-async def test_taken_over_when_the_holder_falls_silent(nats_server: NatsServer, bus: Bus) -> None:
-    silent = await Bus.connect(nats_server.settings, name="silent")
-    async with Lease(silent, "scheduler", holder="a", ttl_s=1.0).hold() as held:
-        await silent.close()
-        async with asyncio.timeout(10.0):
-            await _enter(Lease(bus, "scheduler", holder="b", ttl_s=1.0))
-        assert not held.valid
-        assert held.lost.is_set()
+async def test_taken_over_at_once_when_the_holder_is_gone(nats_server: NatsServer, bus: Bus) -> None:
+    killed = await Bus.connect(nats_server.settings, name="killed")
+    async with Lease(killed, "scheduler", holder="a", ttl_s=60.0).hold():
+        await killed.close()
+        async with asyncio.timeout(20.0):
+            await _enter(Lease(bus, "scheduler", holder="b", ttl_s=60.0))
+
+
+async def test_taken_over_when_the_holder_stands_still_for_its_time_to_live(nats_server: NatsServer, bus: Bus) -> None:
+    holding, over = threading.Event(), threading.Event()
+
+    async def stand_still() -> None:
+        async with (
+            await Bus.connect(nats_server.settings, name="still") as still,
+            Lease(still, "scheduler", holder="a", ttl_s=2.0).hold() as held,
+        ):
+            holding.set()
+            over.wait(30.0)  # and with it the whole loop
+            assert not held.valid
+
+    async with asyncio.timeout(30.0), asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(asyncio.run, stand_still()))
+        await asyncio.to_thread(holding.wait)
+        begun = time.monotonic()
+        await _enter(Lease(bus, "scheduler", holder="b", ttl_s=2.0))
+        waited_s = time.monotonic() - begun
+        over.set()
+    assert waited_s > 1.0
+
+
+async def test_a_holder_that_comes_back_learns_at_once_that_another_has_it(nats_server: NatsServer, bus: Bus) -> None:
+    async with Lease(bus, "scheduler", holder="a", ttl_s=60.0).hold() as held:
+        other = Lease(bus, "scheduler", holder="b", ttl_s=60.0)
+        assert await other._write(held.revision)
+        await nats_server.bounce()
+        async with asyncio.timeout(15.0):
+            await held.lost.wait()
 
 
 async def test_the_holder_knows_when_the_server_is_away_too_long(nats_server: NatsServer, bus: Bus) -> None:

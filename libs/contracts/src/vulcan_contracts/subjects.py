@@ -55,6 +55,11 @@ def dispatch(node: str) -> str:
     return f"dispatch.{node}"
 
 
+def lease_holder(lease: str, token: str) -> str:
+    """Where one who holds a lease can be asked whether it is there."""
+    return f"lease.{lease}.{token}"
+
+
 def hint(node: str) -> str:
     """Where the scheduler says what it is about to put into the node's queue."""
     return f"hint.{node}"

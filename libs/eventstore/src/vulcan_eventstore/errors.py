@@ -9,6 +9,10 @@ class EventStoreUnavailableError(EventStoreError):
     """NATS did not answer in time. What was asked may have happened or may not."""
 
 
+class NobodyListensError(EventStoreUnavailableError):
+    """The server knows of nobody who would answer."""
+
+
 class BusClosedError(EventStoreUnavailableError):
     """The connection to NATS was closed for good; only a new one helps."""
 

@@ -1,11 +1,14 @@
 """One holder at a time, as far as clocks allow: who is the active one of several.
 
-A key with a time to live; its holder renews it, and everybody else waits for it to expire or to be given back. A holder
-that was cut off may believe in its lease for a moment after another took it, so nothing may be correct because of a
-lease alone: the log's fences are what keeps two holders from doing harm.
+A key with a time to live; its holder renews it, and everybody else waits for it to expire or to be given back, and
+asks the holder whether it is there: the server knows at once when a process was killed, and the lease is free then. A
+holder that was cut off may believe in its lease for a moment after another took it, so nothing may be correct because
+of a lease alone: the log's fences are what keeps two holders from doing harm.
 """
 
 import asyncio
+import contextlib
+import hashlib
 import logging
 import math
 import time
@@ -16,7 +19,7 @@ from typing import Final
 from vulcan_contracts import subjects
 from vulcan_eventstore import jetstream
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.errors import EventStoreUnavailableError, StaleWriteError
+from vulcan_eventstore.errors import EventStoreUnavailableError, NobodyListensError, StaleWriteError
 from vulcan_eventstore.message import Message
 from vulcan_eventstore.streams import key_value_stream
 
@@ -38,7 +41,7 @@ class Held:
 
     @property
     def valid(self) -> bool:
-        """True while nobody else can hold it, as far as this process's clock can tell."""
+        """True until it is known to be lost, or was not renewed in time by this process's clock."""
         return not self.lost.is_set() and time.monotonic() < self.valid_until
 
 
@@ -51,6 +54,7 @@ class Lease:
         self._holder = holder.encode()
         self._ttl_s = max(1, math.ceil(ttl_s))
         self._subject = f"$KV.{subjects.LEASES_BUCKET}.{name}"
+        self._missing: bytes | None = None
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[Held]:
@@ -61,17 +65,28 @@ class Lease:
         Raises:
             BusClosedError: the connection is closed for good.
         """
-        held = await self._acquire()
-        _log.info("holding the lease %s", self._name)
-        keeper = asyncio.create_task(self._keep(held), name=f"lease {self._name}")
+        presence = await self._bus.subscribe(self._presence(self._holder), self._here)
         try:
-            yield held
+            held = await self._acquire()
+            _log.info("holding the lease %s", self._name)
+            keeper = asyncio.create_task(self._keep(held), name=f"lease {self._name}")
+            try:
+                yield held
+            finally:
+                keeper.cancel()
+                await asyncio.wait([keeper])
+                if not held.lost.is_set():
+                    held.lost.set()
+                    await self._release(held)
         finally:
-            keeper.cancel()
-            await asyncio.wait([keeper])
-            if not held.lost.is_set():
-                held.lost.set()
-                await self._release(held)
+            await presence.close()
+
+    def _presence(self, holder: bytes) -> str:
+        return subjects.lease_holder(self._name, hashlib.sha256(holder).hexdigest()[:32])
+
+    async def _here(self, question: Message) -> None:
+        with contextlib.suppress(EventStoreUnavailableError):  # it is asked again
+            await self._bus.publish(question.reply, self._holder)
 
     async def _acquire(self) -> Held:
         changed = asyncio.Event()
@@ -103,9 +118,18 @@ class Lease:
 
     async def _try(self) -> Held | None:
         newest = await jetstream.last(self._bus, _STREAM, self._subject)
-        if newest is not None and newest.data and newest.data != self._holder:
+        if newest is not None and newest.data not in (b"", self._holder) and not await self._deserted(newest.data):
             return None
         return await self._write(0 if newest is None else newest.seq)
+
+    async def _deserted(self, holder: bytes) -> bool:
+        """Whether the holder was gone both times of two: after a restart of the server it may be back a bit later."""
+        before, self._missing = self._missing, None
+        try:
+            await self._bus.request(self._presence(holder), b"")
+        except NobodyListensError:
+            self._missing = holder
+        return self._missing is not None and self._missing == before
 
     async def _write(self, revision: int) -> Held | None:
         """Store our name if the key still has this revision; None if it does not."""
@@ -120,9 +144,20 @@ class Lease:
         return Held(ack.seq, valid_until)
 
     async def _keep(self, held: Held) -> None:
+        reconnected = asyncio.Event()  # another may have it by then
+        remove = self._bus.on_reconnect(reconnected.set)
+        try:
+            await self._renew_until_lost(held, reconnected)
+        finally:
+            remove()
+
+    async def _renew_until_lost(self, held: Held, reconnected: asyncio.Event) -> None:
         pause_s = self._ttl_s / _RENEWALS_PER_TTL
         while True:
-            await asyncio.sleep(max(0.0, min(pause_s, held.valid_until - time.monotonic())))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(pause_s, held.valid_until - time.monotonic()))):
+                    await reconnected.wait()
+            reconnected.clear()
             pause_s = self._ttl_s / _RENEWALS_PER_TTL
             try:
                 renewed = await self._renew(held)

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from vulcan_eventstore.errors import EventStoreUnavailableError
+from vulcan_eventstore.errors import EventStoreUnavailableError, NobodyListensError
 from vulcan_eventstore.message import Message
 
 _NO_RESPONDERS: Final = "503"
@@ -31,7 +31,7 @@ class _Question:
         if self.answer.done():
             return
         if message.status == _NO_RESPONDERS:
-            self.fail(f"nobody answers on {self.subject}")
+            self.answer.set_exception(NobodyListensError(f"nobody answers on {self.subject}"))
             return
         try:
             if self.take is None or self.take(message):
@@ -67,7 +67,8 @@ class Replies:
         last, which is returned.
 
         Raises:
-            EventStoreUnavailableError: the last reply did not come in time, or nobody listens on the subject.
+            EventStoreUnavailableError: the last reply did not come in time.
+            NobodyListensError: nobody listens on the subject.
         """
         loop = asyncio.get_running_loop()
         token = str(next(self._tokens))
