@@ -1,8 +1,9 @@
 """What a run did, in numbers."""
 
-import time
+import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple, Self
 
 from chaos.killer import Killed
@@ -55,13 +56,11 @@ class Summary(NamedTuple):
             reconnects=sum(max(0, reading.connections - 1) for reading in readings),
             failures=failures,
             rebuilds=load.rebuilds,
-            recoveries=recoveries(kills, load.pulses, time.monotonic()),
+            recoveries=recoveries(kills, load.pulses),
         )
 
     def text(self) -> str:
         """The summary as it is printed."""
-        slowest = max(self.recoveries, key=lambda recovery: recovery.seconds, default=Recovery("none", 0.0))
-        middle = sorted(recovery.seconds for recovery in self.recoveries)[len(self.recoveries) // 2 :][:1]
         rows = {
             "kills": f"{sum(self.kills.values())}: {_counts({kind: self.kills[kind] for kind in KINDS})}; "
             f"{self.busy_hosts} of the hosts ran something",
@@ -70,20 +69,27 @@ class Summary(NamedTuple):
             "lines": f"{self.lines}",
             "readers": f"{self.readers}, with {self.reconnects} reconnects",
             "clients": f"{self.failures} calls failed and were repeated; {self.rebuilds} rebuilds meanwhile",
-            "recovery": f"{middle[0] if middle else 0:.1f} s in the middle, {slowest.seconds:.1f} s at most "
-            f"(after {slowest.kind})",
+            "recovery": f"{_slowest(self.recoveries) or 'none'} at most ({len(self.recoveries)} kills that no other "
+            "followed until then)",
         }
         told = [f"  {name:<12}{text}" for name, text in rows.items()]
         return "\n".join([f"seed {self.seed}: everything held", *told])
 
 
-def recoveries(kills: Sequence[Killed], pulses: Sequence[Pulse], now: float) -> list[Recovery]:
-    """How long each kill was felt; other kills may have come in between."""
+def recoveries(kills: Sequence[Killed], pulses: Sequence[Pulse]) -> list[Recovery]:
+    """How long each kill was felt, of those whose end no other kill delayed."""
     found = []
-    for killed in kills:
-        after = [pulse.ended for pulse in pulses if pulse.begun >= killed.at]
-        found.append(Recovery(killed.kind, min(after, default=now) - killed.at))
+    for killed, following in zip_longest(kills, kills[1:]):
+        ended = min((pulse.ended for pulse in pulses if pulse.begun >= killed.at), default=math.inf)
+        if ended < (math.inf if following is None else following.at):
+            found.append(Recovery(killed.kind, ended - killed.at))
     return found
+
+
+def _slowest(found: Sequence[Recovery]) -> str:
+    """The slowest of each kind."""
+    slowest = {kind: max((each.seconds for each in found if each.kind == kind), default=None) for kind in KINDS}
+    return ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in slowest.items() if seconds is not None)
 
 
 def _counts(counts: Counter[str] | dict[str, int]) -> str:
