@@ -11,13 +11,14 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import log_lines, noop_throughput, overhead, submits, v8_latency
+from bench import log_lines, noop_throughput, overhead, sse_fanout, submits, v8_latency
 from bench.harness import Benchmark, Figure, Options
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "v8-latency": v8_latency.figures,
     "overhead": overhead.figures,
     "submits": submits.figures,
+    "sse-fanout": sse_fanout.figures,
     "log-lines": log_lines.figures,
     "noop-throughput": noop_throughput.figures,
 }

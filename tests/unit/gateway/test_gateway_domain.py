@@ -24,7 +24,8 @@ from vulcan_gateway.domain.quota import WaitingQuota
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.domain.views import logs_done, workload_view
 from vulcan_gateway.live.feed import Feed
-from vulcan_gateway.live.hub import Hub, LiveEvent, LiveLines
+from vulcan_gateway.live.heard import LiveEvent, LiveLines
+from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.slots import Slots
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -260,11 +261,11 @@ def batch(first: int, last: int, tenant: str = "t") -> LogBatch:
     return LogBatch(workload_id="w", tenant=tenant, attempt=1, lines=[line(seq) for seq in range(first, last + 1)])
 
 
-def test_the_hub_gives_to_whom_it_concerns() -> None:
+async def test_the_hub_gives_to_whom_it_concerns() -> None:
     hub = Hub(buffer_bytes=10_000)
     with (
-        hub.follow_workload("t", "w", lines=True) as mine,
-        hub.follow_workload("u", "w", lines=True) as stranger,
+        hub.follow_lines("t", "w") as mine,
+        hub.follow_lines("u", "w") as stranger,
         hub.follow_tenant("t") as tenant,
     ):
         hub.hear_event(event(1))
@@ -278,9 +279,9 @@ def test_the_hub_gives_to_whom_it_concerns() -> None:
     assert hub.readers == 0
 
 
-def test_what_waits_for_a_reader_is_bounded_by_its_size() -> None:
+async def test_what_waits_for_a_reader_is_bounded_by_its_size() -> None:
     hub = Hub(buffer_bytes=10_000)
-    with hub.follow_workload("t", "w", lines=True) as feed:
+    with hub.follow_lines("t", "w") as feed:
         large = msgspec.structs.replace(line(1), text="x" * 6000)
         hub.hear_lines(1, msgspec.structs.replace(batch(1, 1), lines=[large]))
         assert not feed.take().missed
@@ -289,9 +290,9 @@ def test_what_waits_for_a_reader_is_bounded_by_its_size() -> None:
         assert feed.take() == ([], True)
 
 
-def test_the_hub_notices_gaps() -> None:
+async def test_the_hub_notices_gaps() -> None:
     hub = Hub(buffer_bytes=10_000)
-    with hub.follow_workload("t", "w", lines=True) as feed:
+    with hub.follow_lines("t", "w") as feed:
         hub.hear_event(event(5))
         hub.hear_event(event(6))
         assert not feed.take().missed
@@ -305,7 +306,7 @@ def test_the_hub_notices_gaps() -> None:
     assert hub.resyncs == 4
 
 
-def test_a_closed_hub_ends_its_readers() -> None:
+async def test_a_closed_hub_ends_its_readers() -> None:
     hub = Hub(buffer_bytes=10_000)
     with hub.follow_tenant("t") as before:
         hub.close()
@@ -315,7 +316,7 @@ def test_a_closed_hub_ends_its_readers() -> None:
 
 
 def test_a_frame_is_made_once_for_all_readers() -> None:
-    live = LiveLines(batch(1, 2))
+    live = LiveLines(batch(1, 2).lines)
     assert live.frames is live.frames
     assert live.frames.count(b"event: line\n") == 2
     assert live.frames.startswith(b"id: 1\nevent: line\ndata: {")

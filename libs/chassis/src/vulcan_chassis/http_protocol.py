@@ -11,6 +11,8 @@ from typing import Any, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from vulcan_chassis import direct_body
+from vulcan_chassis.direct_body import DirectBody
 from vulcan_chassis.problems import ProblemError
 from vulcan_contracts.ids import new_request_id
 from vulcan_contracts.problem import MEDIA_TYPE
@@ -38,6 +40,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._body: DirectBody | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """A client is there; its first request is awaited."""
@@ -66,12 +69,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._head_ends()
+        if self._body is not None:
+            self._body.end()  # also where the client did not wait for the end of its answer
         super().on_headers_complete()
+        self._body = DirectBody(self.cycle)
+        direct_body.offer(self.scope, self._body)
+
+    def on_response_complete(self) -> None:
+        """An answer is over."""
+        self._body_changed()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        self._body_changed()
+        super().pause_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._head_ends()
+        self._body_changed()
         super().connection_lost(exc)
+
+    def _body_changed(self) -> None:
+        if self._body is not None:
+            self._body.changed()
 
     def _head_begins(self) -> None:
         self._in_head = True

@@ -4,14 +4,13 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
 from vulcan_contracts.clock import utc_now
 from vulcan_contracts.tenants import DEFAULT_TENANT, ApiKey, Role, new_token, token_id, token_sha256
 from vulcan_eventstore.buckets import Bucket, Mirror
+from vulcan_gateway.permits import Permit, Permits
 
 _KEY_ID: Final = re.compile(r"[0-9a-z]{12}")
 _UNKNOWN_KEPT: Final = 10_000
@@ -28,9 +27,10 @@ class BootstrapKeyError(Exception):
 class Keyring:
     """Finds, makes and revokes keys."""
 
-    def __init__(self, bucket: Bucket[ApiKey], mirror: Mirror[ApiKey]) -> None:
+    def __init__(self, bucket: Bucket[ApiKey], mirror: Mirror[ApiKey], permits: Permits) -> None:
         self._bucket = bucket
         self._mirror = mirror
+        self._permits = permits
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._revoked: dict[str, float] = {}
         self._look_ups = asyncio.Semaphore(_LOOK_UPS)
@@ -51,18 +51,12 @@ class Keyring:
 
     def _is_revoked(self, key_id: str) -> bool:
         """True if it was revoked here and the mirror may not know."""
-        return self._revoked.get(key_id, 0.0) > time.monotonic()
+        until = self._revoked.get(key_id)
+        return until is not None and until > time.monotonic()
 
-    async def while_valid(self, key: ApiKey, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """The pieces of a stream, up to the moment at which its reader's key is revoked."""
-        mirrored = False
-        async with aclosing(pieces):
-            async for piece in pieces:
-                there = self._mirror.get(key.id) is not None
-                if self._is_revoked(key.id) or (mirrored and not there):
-                    return
-                mirrored = mirrored or there
-                yield piece
+    def permit(self, key: ApiKey) -> Permit:
+        """What says whether a key that was let in is still good: asked before each piece of a stream."""
+        return self._permits.of(key.id, valid=not self._is_revoked(key.id))
 
     async def _look_up(self, key_id: str) -> ApiKey | None:
         """A key made a moment ago may not be in the mirror; one that is nowhere is not asked for again soon."""
@@ -116,6 +110,7 @@ class Keyring:
         await self._bucket.delete(key_id)
         self._revoked = {known: until for known, until in self._revoked.items() if until > time.monotonic()}
         self._revoked[key_id] = time.monotonic() + _REVOKED_FOR_S
+        self._permits.changed(key_id, None)
 
     async def bootstrap(self, file: Path) -> None:
         """Make the key in this file an admin of the default tenant, unless it is already.

@@ -17,7 +17,8 @@ from vulcan_gateway.domain.principal import Principal
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.live.cluster import Cluster
 from vulcan_gateway.live.feed import Feed
-from vulcan_gateway.live.hub import Heard, Hub, LiveEvent
+from vulcan_gateway.live.heard import Heard, LiveEvent
+from vulcan_gateway.live.hub import Hub
 
 
 class Order(NamedTuple):
@@ -122,7 +123,7 @@ class Submissions:
         Raises:
             As `submit`.
         """
-        with self._hub.follow_workload(order.principal.tenant, order.workload_id, lines=False) as feed:
+        with self._hub.follow_workload(order.principal.tenant, order.workload_id) as feed:
             executed = await self.submit(order)
             if executed.tracked.state.ended or wait_s <= 0:
                 return executed.tracked.state

@@ -1,5 +1,6 @@
 """Builds the gateway: the only place that makes adapters, in the order in which they need one another."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +37,7 @@ from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.live.tail import Tail
 from vulcan_gateway.parts import Parts
 from vulcan_gateway.patience import Patience
+from vulcan_gateway.permits import Permits
 from vulcan_gateway.rebuilds import Rebuilds
 from vulcan_gateway.settings import GatewaySettings
 from vulcan_gateway.slots import Slots
@@ -109,7 +111,8 @@ async def _end_with(bus: Bus) -> None:
 
 async def _keyring(service: Service, bus: Bus, settings: GatewaySettings) -> Keyring:
     bucket = Bucket(bus, subjects.KEYS_BUCKET, ApiKey)
-    keyring = Keyring(bucket, await _mirror(service, bucket, "keys"))
+    permits = Permits()
+    keyring = Keyring(bucket, await _mirror(service, bucket, "keys", permits.changed), permits)
     if settings.bootstrap_key_file:
         await at_start(bus, partial(keyring.bootstrap, Path(settings.bootstrap_key_file)))
     return keyring
@@ -153,8 +156,10 @@ async def _hub(service: Service, bus: Bus, settings: GatewaySettings, cluster: C
     return hub
 
 
-async def _mirror(service: Service, bucket: Bucket[T], name: str) -> Mirror[T]:
-    mirror = await bucket.mirror()
+async def _mirror(
+    service: Service, bucket: Bucket[T], name: str, on_change: Callable[[str, T | None], None] | None = None
+) -> Mirror[T]:
+    mirror = await bucket.mirror(on_change)
     service.on_stop(mirror.close, name=f"mirror of {name}")
     return mirror
 

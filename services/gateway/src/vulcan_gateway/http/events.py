@@ -12,7 +12,7 @@ from vulcan_gateway.domain.filters import SeqText
 from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.views import event_view
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, header, query
-from vulcan_gateway.http.logs import event_stream, last_event_id
+from vulcan_gateway.http.event_streams import event_stream, last_event_id
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.live.tail import wanted_events
 

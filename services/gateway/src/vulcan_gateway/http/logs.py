@@ -1,6 +1,6 @@
 """Log lines: a page, a download, or a stream that follows."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Annotated, Final, Literal
 
 from litestar import Response
@@ -9,11 +9,11 @@ from msgspec import Meta, Struct
 from vulcan_contracts.logs import Stream
 from vulcan_contracts.views import LogPage
 from vulcan_gateway.domain import sse
-from vulcan_gateway.domain.cursors import decode_seq
 from vulcan_gateway.domain.filters import LineFilter, Moment, SearchText, SeqText
 from vulcan_gateway.domain.headers import attachment, wants_event_stream
 from vulcan_gateway.history import LinePage
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, header, query
+from vulcan_gateway.http.event_streams import event_stream, last_event_id, outlet
 from vulcan_gateway.http.operations import Media, operation
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.parts import Parts
@@ -32,46 +32,6 @@ class LogQuery(Struct, frozen=True, kw_only=True):
     since: Moment | None = None
     tail: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     download: Literal[0, 1] = 0
-
-
-def last_event_id(request: Call, after: str | None) -> int | None:
-    """Where a stream goes on: `after`, or what the client says it saw last; the later one.
-
-    Raises:
-        Refusal: `invalid_cursor`.
-    """
-    given = header(request, b"last-event-id") or None
-    named = (("after", after), ("Last-Event-ID", given))
-    return max((decode_seq(text, parameter=name) for name, text in named if text is not None), default=None)
-
-
-def event_stream(
-    gateway: Parts,
-    request: Call,
-    body: AsyncGenerator[bytes, None],
-    *,
-    headers: dict[str, str] | None = None,
-    closed: Callable[[], None] = lambda: None,
-) -> ByteStream:
-    """A stream of server-sent events in one of the places that there are for them. `closed` is called once it is over.
-
-    Raises:
-        Refusal: `too_many_requests`.
-    """
-    key_id = request.user.key.id
-    gateway.streams.take(key_id)
-
-    def free() -> None:
-        gateway.streams.free(key_id)
-        closed()
-
-    return ByteStream(
-        gateway.keyring.while_valid(request.user.key, body),
-        media_type=sse.MEDIA_TYPE,
-        send_timeout_s=gateway.settings.limits.send_timeout_s,
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"} | (headers or {}),
-        closed=free,
-    )
 
 
 @operation(
@@ -104,7 +64,8 @@ async def read_logs(request: Call, gateway: Gateway, workload_id: PathText) -> R
     if wanted.download:
         return _download(gateway, request, workload_id, position, only)
     if wants_event_stream(header(request, b"accept")):
-        return event_stream(gateway, request, gateway.tail.lines(tenant, workload_id, position, only))
+        lines = gateway.tail.lines(tenant, workload_id, position, only, outlet(gateway, request))
+        return event_stream(gateway, request, lines)
     page = await gateway.patience.read(
         lambda: gateway.history.page(tenant, workload_id, after=position, limit=wanted.limit, only=only)
     )

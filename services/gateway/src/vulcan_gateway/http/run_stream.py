@@ -7,7 +7,7 @@ from typing import Final
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.filters import ALL_LINES
 from vulcan_gateway.http.calls import Call, find
-from vulcan_gateway.http.logs import event_stream
+from vulcan_gateway.http.event_streams import event_stream, outlet
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.http.workloads import brief_view, full_view
 from vulcan_gateway.parts import Parts
@@ -26,11 +26,11 @@ async def run_and_watch(gateway: Parts, request: Call, order: Order) -> ByteStre
     """
     tenant, workload_id = order.principal.tenant, order.workload_id
     with ExitStack() as stack:
-        feed = stack.enter_context(gateway.hub.follow_workload(tenant, workload_id, lines=True))
+        feed = stack.enter_context(gateway.hub.follow_lines(tenant, workload_id, outlet(gateway, request)))
         executed = await gateway.submissions.submit(order)
         accepted = executed.tracked.state
         if executed.event is None:
-            lines = gateway.tail.lines(tenant, workload_id, 0, ALL_LINES)
+            lines = gateway.tail.lines(tenant, workload_id, 0, ALL_LINES, outlet(gateway, request))
         else:
             lines = gateway.tail.lines_of_new(tenant, workload_id, feed)
 

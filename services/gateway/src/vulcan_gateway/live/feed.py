@@ -20,6 +20,8 @@ class Taken(NamedTuple, Generic[T]):
 class Feed(Generic[T]):
     """A bounded buffer; `offer` never waits, so that one slow reader holds up nobody."""
 
+    __slots__ = ("_changed", "_closed", "_items", "_limit", "_missed", "_weight")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items: deque[T] = deque()
@@ -48,6 +50,11 @@ class Feed(Generic[T]):
         """Nothing more will come: the process is about to stop."""
         self._closed = True
         self._changed.set()
+
+    @property
+    def empty(self) -> bool:
+        """True while there is nothing to take and nothing to be told."""
+        return not self._changed.is_set()
 
     @property
     def closed(self) -> bool:

@@ -7,63 +7,14 @@ that something may be lost: every reader is told and reads history, which is exa
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Final
 
 from vulcan_contracts.events import Recorded
-from vulcan_contracts.logs import LogBatch, LogLine
-from vulcan_contracts.views import EventView
-from vulcan_gateway.domain import sse
-from vulcan_gateway.domain.views import event_view
+from vulcan_contracts.logs import LogBatch
+from vulcan_gateway.live.fanout import Fanout
 from vulcan_gateway.live.feed import Feed
+from vulcan_gateway.live.heard import Heard, LiveEvent, LiveLines
+from vulcan_gateway.live.line_feed import LineFeed, Outlet
 
-LINE_EVENT: Final = "line"
-_OVERHEAD_BYTES: Final = 200
-"""About what a line or an event takes in memory beside its text."""
-
-
-def line_frames(lines: list[LogLine]) -> bytes:
-    """Log lines as server-sent events."""
-    return b"".join([sse.frame(LINE_EVENT, line, line.seq) for line in lines])
-
-
-class LiveLines:
-    """A batch of lines. Its frames are made once, by the first reader that wants all of them."""
-
-    def __init__(self, batch: LogBatch) -> None:
-        self.lines = batch.lines
-        self.size_bytes = sum(len(line.text) + _OVERHEAD_BYTES for line in batch.lines)
-
-    @cached_property
-    def frames(self) -> bytes:
-        """All lines as server-sent events."""
-        return line_frames(self.lines)
-
-
-class LiveEvent:
-    """An event. Its frame is made once."""
-
-    def __init__(self, recorded: Recorded) -> None:
-        self.recorded = recorded
-        self.size_bytes = memoryview(recorded.envelope.data).nbytes + _OVERHEAD_BYTES
-
-    @cached_property
-    def view(self) -> EventView:
-        """The event as the API shows it."""
-        return event_view(self.recorded)
-
-    @cached_property
-    def frame(self) -> bytes:
-        """The event as a server-sent event."""
-        return event_frame(self.view)
-
-
-def event_frame(view: EventView) -> bytes:
-    """An event as a server-sent event, named by its type, numbered by its place in the log."""
-    return sse.frame(view.type, view, view.seq)
-
-
-Heard = LiveLines | LiveEvent
 Key = tuple[str, str]
 """Tenant and workload id; for a whole tenant's events the id is empty."""
 
@@ -73,7 +24,7 @@ class Hub:
 
     def __init__(self, *, buffer_bytes: int) -> None:
         self._buffer_bytes = buffer_bytes
-        self._lines: dict[Key, set[Feed[Heard]]] = defaultdict(set)
+        self._lines: dict[Key, Fanout] = {}
         self._events: dict[Key, set[Feed[Heard]]] = defaultdict(set)
         self._last_event = 0
         self._last_batch = 0
@@ -83,45 +34,61 @@ class Hub:
     @property
     def readers(self) -> int:
         """How many feeds are open."""
-        return len({feed for index in (self._lines, self._events) for feeds in index.values() for feed in feeds})
+        return sum(len(feeds) for feeds in self._events.values())
 
     @contextmanager
-    def follow_workload(self, tenant: str, workload_id: str, *, lines: bool) -> Iterator[Feed[Heard]]:
-        """The events of one workload, and its log lines too if `lines`, from now on."""
-        indexes = [self._events, self._lines] if lines else [self._events]
-        with self._register(indexes, (tenant, workload_id)) as feed:
+    def follow_lines(self, tenant: str, workload_id: str, outlet: Outlet | None = None) -> Iterator[LineFeed]:
+        """The log lines of one workload and its events, from now on."""
+        key = tenant, workload_id
+        feed = LineFeed(self._buffer_bytes, outlet)
+        fanout = self._lines.setdefault(key, Fanout(waiting_bytes=self._buffer_bytes))
+        fanout.feeds.add(feed)
+        try:
+            with self._follow_events(key, feed):
+                yield feed
+        finally:
+            fanout.feeds.discard(feed)
+            if not fanout.feeds:
+                fanout.close()
+                del self._lines[key]
+
+    @contextmanager
+    def follow_workload(self, tenant: str, workload_id: str) -> Iterator[Feed[Heard]]:
+        """The events of one workload, from now on."""
+        feed: Feed[Heard] = Feed(self._buffer_bytes)
+        with self._follow_events((tenant, workload_id), feed):
             yield feed
 
     @contextmanager
     def follow_tenant(self, tenant: str) -> Iterator[Feed[Heard]]:
         """All events of one tenant, from now on."""
-        with self._register([self._events], (tenant, "")) as feed:
+        feed: Feed[Heard] = Feed(self._buffer_bytes)
+        with self._follow_events((tenant, ""), feed):
             yield feed
 
     @contextmanager
-    def _register(self, indexes: list[dict[Key, set[Feed[Heard]]]], key: Key) -> Iterator[Feed[Heard]]:
-        feed: Feed[Heard] = Feed(self._buffer_bytes)
+    def _follow_events(self, key: Key, feed: Feed[Heard]) -> Iterator[None]:
         if self._closed:
             feed.close()
-        for index in indexes:
-            index[key].add(feed)
+        self._events[key].add(feed)
         try:
-            yield feed
+            yield
         finally:
-            for index in indexes:
-                index[key].discard(feed)
-                if not index[key]:
-                    del index[key]
+            self._events[key].discard(feed)
+            if not self._events[key]:
+                del self._events[key]
+            feed.close()
 
     def hear_event(self, recorded: Recorded) -> None:
         """An event, as the log stored it."""
         if 0 < self._last_event < recorded.seq - 1:
-            self._resync(self._events)
+            self._resync_events()
         self._last_event = max(self._last_event, recorded.seq)
         envelope = recorded.envelope
-        feeds = self._events.get((envelope.tenant, envelope.workload_id), set()) | self._events.get(
-            (envelope.tenant, ""), set()
-        )
+        key = envelope.tenant, envelope.workload_id
+        if (fanout := self._lines.get(key)) is not None:
+            fanout.flush()  # an end that is heard after all lines need not look for any
+        feeds = self._events.get(key, set()) | self._events.get((envelope.tenant, ""), set())
         if feeds:
             heard = LiveEvent(recorded)
             for feed in feeds:
@@ -130,29 +97,32 @@ class Hub:
     def hear_lines(self, seq: int, batch: LogBatch) -> None:
         """A batch of lines, stored as message `seq` of the log stream."""
         if 0 < self._last_batch < seq - 1:
-            self._resync(self._lines)
+            self._resync_lines()
         self._last_batch = max(self._last_batch, seq)
-        feeds = self._lines.get((batch.tenant, batch.workload_id))
-        if feeds:
-            heard = LiveLines(batch)
-            for feed in feeds:
-                feed.offer(heard, heard.size_bytes)
+        fanout = self._lines.get((batch.tenant, batch.workload_id))
+        if fanout is not None and batch.lines:
+            fanout.hear(LiveLines(batch.lines))
 
     def resync(self) -> None:
         """The connection was lost for a moment: nobody knows what was not heard."""
-        self._resync(self._events)
-        self._resync(self._lines)
+        self._resync_events()
+        self._resync_lines()
 
-    def _resync(self, index: dict[Key, set[Feed[Heard]]]) -> None:
+    def _resync_events(self) -> None:
         self.resyncs += 1
-        for feeds in index.values():
+        for feeds in self._events.values():
             for feed in feeds:
+                feed.miss()
+
+    def _resync_lines(self) -> None:
+        self.resyncs += 1
+        for fanout in self._lines.values():
+            for feed in fanout.feeds:
                 feed.miss()
 
     def close(self) -> None:
         """Let every reader end: their clients come back to another gateway, or to the next life of this one."""
         self._closed = True
-        for index in (self._events, self._lines):
-            for feeds in list(index.values()):
-                for feed in feeds:
-                    feed.close()
+        for feeds in self._events.values():
+            for feed in feeds:
+                feed.close()

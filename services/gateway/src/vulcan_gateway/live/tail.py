@@ -22,8 +22,9 @@ from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
 from vulcan_gateway.domain.stitch import LineCursor
 from vulcan_gateway.domain.views import event_view, last_line, logs_done
 from vulcan_gateway.history import LogHistory
-from vulcan_gateway.live.feed import Feed
-from vulcan_gateway.live.hub import Heard, Hub, LiveEvent, LiveLines, event_frame, line_frames
+from vulcan_gateway.live.heard import LiveEvent, LiveLines, event_frame, line_frames
+from vulcan_gateway.live.hub import Hub
+from vulcan_gateway.live.line_feed import LineFeed, Outlet
 
 
 class TailSettings(Struct, frozen=True, kw_only=True):
@@ -51,15 +52,17 @@ class Tail:
         self._events = events
         self._settings = settings
 
-    async def lines(self, tenant: str, workload_id: str, after: int, only: LineFilter) -> AsyncGenerator[bytes, None]:
-        """A workload's log lines, and at its end `done`."""
-        with self._hub.follow_workload(tenant, workload_id, lines=True) as feed:
+    async def lines(
+        self, tenant: str, workload_id: str, after: int, only: LineFilter, outlet: Outlet | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """A workload's log lines, and at its end `done`. What is live may go to the `outlet` while this is awaited."""
+        with self._hub.follow_lines(tenant, workload_id, outlet if only.everything else None) as feed:
             reader = _LineReader(self._log, self._history, self._settings, tenant, workload_id, after, only)
             async with aclosing(self._read(reader, feed)) as pieces:
                 async for piece in pieces:
                     yield piece
 
-    async def lines_of_new(self, tenant: str, workload_id: str, feed: Feed[Heard]) -> AsyncGenerator[bytes, None]:
+    async def lines_of_new(self, tenant: str, workload_id: str, feed: LineFeed) -> AsyncGenerator[bytes, None]:
         """All log lines of a workload that `feed` has followed since before its first event, and at its end `done`."""
         reader = _LineReader(self._log, self._history, self._settings, tenant, workload_id, 0, ALL_LINES)
         reader.stale = False
@@ -67,7 +70,7 @@ class Tail:
             async for piece in pieces:
                 yield piece
 
-    async def _read(self, reader: "_LineReader", feed: Feed[Heard]) -> AsyncGenerator[bytes, None]:
+    async def _read(self, reader: "_LineReader", feed: LineFeed) -> AsyncGenerator[bytes, None]:
         yield sse.OPENING
         while not feed.closed:
             try:
@@ -85,7 +88,7 @@ class Tail:
 
     async def workload_events(self, tenant: str, workload_id: str, after: int) -> AsyncGenerator[bytes, None]:
         """A workload's events, and at its end `done`."""
-        with self._hub.follow_workload(tenant, workload_id, lines=False) as feed:
+        with self._hub.follow_workload(tenant, workload_id) as feed:
             yield sse.OPENING
             position = after
             while not feed.closed:
@@ -218,9 +221,10 @@ class _LineReader:
         self.stale = True
         await asyncio.sleep(min(self._settings.retry_s, self._settings.end_patience_s) / 5)
 
-    async def listen(self, feed: Feed[Heard]) -> bytes:
+    async def listen(self, feed: LineFeed) -> bytes:
         """What is heard next, as far as it follows on what was read; else `stale` is set."""
-        if not await feed.wait(self._settings.keep_alive_s):
+        self._cursor.position, something = await feed.follow(self._cursor.position, self._settings.keep_alive_s)
+        if not something:
             self.stale = True
             return sse.KEEP_ALIVE
         taken = feed.take()
