@@ -1,12 +1,8 @@
 """Once everything has ended: what is stored, against what was asked for and what readers saw, and against a rebuild."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from chaos import (
@@ -29,7 +25,6 @@ from vulcan_eventstore.connection import Bus
 
 REST_S: Final = 15.0
 _LOOK_S: Final = 0.5
-_REBUILD_TIMEOUT_S: Final = 120.0
 
 Judge = Callable[[str, Sequence[str]], None]
 """Takes what was compared, and what is wrong with it: nothing, where all is well."""
@@ -113,10 +108,5 @@ class Comparison:
 
     def _rebuild(self) -> list[str]:
         """By the command that an operator has for it."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("VULCAN_")}
-        environment |= {"VULCAN_URL": self._stack.url, "VULCAN_API_KEY": self._stack.key}
-        command = [str(Path(sys.executable).with_name("vulcan")), "admin", "rebuild", "--wait"]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_REBUILD_TIMEOUT_S, check=False
-        )
+        done = self._stack.vulcan("admin", "rebuild", "--wait")
         return [] if done.returncode == 0 else [f"ended with {done.returncode}: {done.stdout}{done.stderr}"]

@@ -1,18 +1,12 @@
 """The real stack, started once the way a user starts it, and ways to speak to it."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from support.stack import Stack
-
-Vulcan = Callable[..., "subprocess.CompletedProcess[str]"]
+from support.stack import Stack, Vulcan
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +48,4 @@ def run(api: httpx.Client) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def vulcan(stack: Stack) -> Vulcan:
     """The `vulcan` command, pointed at the stack."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("VULCAN_")}
-    environment |= {"VULCAN_URL": stack.url, "VULCAN_API_KEY": stack.key}
-
-    def call(*args: str, stdin: str = "", cwd: Path | None = None, env: dict[str, str] | None = None) -> Any:
-        command = [str(Path(sys.executable).parent / "vulcan"), *args]
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=90, env=environment | (env or {}), cwd=cwd
-        )
-
-    return call
+    return stack.vulcan

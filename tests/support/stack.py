@@ -16,8 +16,10 @@ import msgspec
 Vulcan = Callable[..., "subprocess.CompletedProcess[str]"]
 """Calls the `vulcan` command, as the e2e fixture of that name does."""
 
+_VULCAN = str(Path(sys.executable).with_name("vulcan"))
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 60.0
+_COMMAND_TIMEOUT_S = 120.0
 _POLL_S = 0.05
 
 
@@ -47,7 +49,7 @@ class Stack:
         endpoint.unlink(missing_ok=True)  # of a crashed one
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("vulcan")), "up"],
+                [_VULCAN, "up"],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -97,6 +99,21 @@ class Stack:
     def kill(self, service: str) -> None:
         """SIGKILL a service; the supervisor starts it again."""
         os.kill(self.pid(service), signal.SIGKILL)
+
+    def vulcan(
+        self, *args: str, stdin: str = "", cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run the `vulcan` command, pointed at this stack."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("VULCAN_")}
+        return subprocess.run(
+            [_VULCAN, *args],
+            env={**kept, "VULCAN_URL": self.url, "VULCAN_API_KEY": self.key, **(env or {})},
+            input=stdin,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_TIMEOUT_S,
+        )
 
     def output(self) -> str:
         """What it printed since its last start."""
