@@ -121,5 +121,8 @@ def _value(text: str, kind: Any) -> Any:
 
 def _path(kind: type, value: Any) -> Any:
     if kind is Path:
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError("names the home of a user who is not known") from error
     raise TypeError(f"a setting cannot be a {kind.__name__}")
