@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from vulcan_chassis import tracing
+from vulcan_chassis.log_stream import LogStream
 
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -34,6 +35,7 @@ def configure(
     """Set up logging for this process. `auto` means text if `stream` (stderr) is a terminal."""
     out = stream or sys.stderr
     as_text = log_format == "text" or (log_format == "auto" and out.isatty())
+    lines = LogStream(out)
     minimum = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         _fill(service),
@@ -55,10 +57,10 @@ def configure(
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(minimum),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _add_logger_name],

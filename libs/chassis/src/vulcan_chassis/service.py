@@ -8,6 +8,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 after a crash, 2 for wrong settings, 12
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -186,6 +187,7 @@ def _stop_on_signals(service: Service) -> None:
 
 def _leave(code: int) -> None:
     """End the process without waiting for tasks that do not end."""
+    logging.shutdown()  # the last lines
     sys.stderr.flush()
     os._exit(code)
 
