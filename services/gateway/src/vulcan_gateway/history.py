@@ -1,11 +1,9 @@
 """Log lines of the past: from Postgres as far as it has them, beyond that (or while it is away) from the log stream."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from vulcan_contracts.logs import LogLine
-from vulcan_eventstore.log_reader import LogReader
-from vulcan_gateway.db.lines import last_projected, read_lines, search_lines
-from vulcan_gateway.db.pool import Database, ProjectionUnavailableError
+from vulcan_gateway.db.pool import ProjectionUnavailableError
 from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
 from vulcan_gateway.domain.output import Output, OutputCollector
 
@@ -23,12 +21,42 @@ class LinePage(NamedTuple):
     more: bool
 
 
+class Table(Protocol):
+    """What `db.lines.ProjectedLines` is."""
+
+    async def read(self, tenant: str, workload_id: str, after: int, limit: int) -> list[LogLine]:
+        """See `ProjectedLines.read`."""
+        ...
+
+    async def last(self, tenant: str, workload_id: str) -> int:
+        """See `ProjectedLines.last`."""
+        ...
+
+    async def search(
+        self, tenant: str, workload_id: str, after: int, upto: int, only: LineFilter, limit: int
+    ) -> list[LogLine]:
+        """See `ProjectedLines.search`."""
+        ...
+
+
+class LogStream(Protocol):
+    """What the event store's `LogReader` is."""
+
+    async def read(self, tenant: str, workload_id: str, *, after_line: int = 0, limit: int = 1000) -> list[LogLine]:
+        """See `LogReader.read`."""
+        ...
+
+    async def last_line(self, tenant: str, workload_id: str) -> int:
+        """See `LogReader.last_line`."""
+        ...
+
+
 class LogHistory:
     """Reads stored lines. Postgres being away is not an error here."""
 
-    def __init__(self, database: Database, reader: LogReader) -> None:
-        self._database = database
-        self._reader = reader
+    def __init__(self, table: Table, stream: LogStream) -> None:
+        self._table = table
+        self._stream = stream
 
     async def page(
         self, tenant: str, workload_id: str, *, after: int, limit: int, only: LineFilter = ALL_LINES
@@ -49,11 +77,11 @@ class LogHistory:
 
     async def _projected(self, tenant: str, workload_id: str, after: int, limit: int, only: LineFilter) -> LinePage:
         if only.everything:
-            lines = await read_lines(self._database, tenant, workload_id, after, limit)
+            lines = await self._table.read(tenant, workload_id, after, limit)
             return LinePage(lines, lines[-1].seq if lines else after, len(lines) >= limit)
         # The end is read first: what is projected in between is then left to the log stream, not skipped.
-        upto = await last_projected(self._database, tenant, workload_id)
-        lines = await search_lines(self._database, tenant, workload_id, after, upto, only, limit)
+        upto = await self._table.last(tenant, workload_id)
+        lines = await self._table.search(tenant, workload_id, after, upto, only, limit)
         if len(lines) >= limit:
             return LinePage(lines, lines[-1].seq, more=True)
         return LinePage(lines, max(after, upto), more=False)
@@ -63,7 +91,7 @@ class LogHistory:
         position = after
         for _ in range(MAX_SCANS):
             asked = limit if only.everything else SCAN_LINES
-            lines = await self._reader.read(tenant, workload_id, after_line=position, limit=asked)
+            lines = await self._stream.read(tenant, workload_id, after_line=position, limit=asked)
             for line in lines:
                 position = line.seq
                 if only.wants(line):
@@ -80,7 +108,7 @@ class LogHistory:
         Raises:
             EventStoreUnavailableError: NATS is away.
         """
-        return await self._reader.last_line(tenant, workload_id)
+        return await self._stream.last_line(tenant, workload_id)
 
     async def output(self, tenant: str, workload_id: str, *, last_line: int | None, limit_bytes: int) -> Output:
         """The first part of what was printed; `last_line` is the end if that is known."""
@@ -89,7 +117,7 @@ class LogHistory:
         for _ in range(OUTPUT_SCANS):
             if last_line is not None and position >= last_line:
                 return collector.output()
-            lines = await self._reader.read(tenant, workload_id, after_line=position, limit=SCAN_LINES)
+            lines = await self._stream.read(tenant, workload_id, after_line=position, limit=SCAN_LINES)
             collector.add(lines)
             if not lines or collector.full:
                 return collector.output()

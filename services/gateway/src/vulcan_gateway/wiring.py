@@ -29,6 +29,7 @@ from vulcan_eventstore.log_reader import LogReader
 from vulcan_eventstore.streams import ensure_streams
 from vulcan_eventstore.workload_log import WorkloadLog
 from vulcan_gateway.app import make_app
+from vulcan_gateway.db.lines import ProjectedLines
 from vulcan_gateway.db.pool import Database
 from vulcan_gateway.history import LogHistory
 from vulcan_gateway.keyring import BootstrapKeyError, Keyring
@@ -76,7 +77,7 @@ async def build(service: Service, settings: GatewaySettings) -> Parts:
     cluster = await _cluster(service, bus, settings)
     hub = await _hub(service, bus, settings, cluster)
     log, events = WorkloadLog(bus), EventReader(bus)
-    history = LogHistory(database, LogReader(bus))
+    history = LogHistory(ProjectedLines(database), LogReader(bus))
     submissions = Submissions(
         log, hub, cluster, append_timeout_s=settings.append_timeout_s, recheck_s=settings.wait_recheck_s
     )

@@ -19,21 +19,30 @@ ORDER BY seq LIMIT $8
 """
 
 
-async def read_lines(database: Database, tenant: str, workload_id: str, after: int, limit: int) -> list[LogLine]:
-    """Lines in order; there may be later ones that are not projected yet."""
-    rows = await database.fetch(_LINES, tenant, workload_id, after, limit)
-    return [LogLine(**row) for row in rows]
+class ProjectedLines:
+    """A workload's log lines as far as they are projected.
 
+    Every method raises `ProjectionUnavailableError` while Postgres is away.
+    """
 
-async def last_projected(database: Database, tenant: str, workload_id: str) -> int:
-    """The last line that is projected; 0 if none is."""
-    (row,) = await database.fetch(_LAST, tenant, workload_id)
-    return int(row["last"])
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    async def read(self, tenant: str, workload_id: str, after: int, limit: int) -> list[LogLine]:
+        """Lines in order; there may be later ones that are not projected yet."""
+        rows = await self._database.fetch(_LINES, tenant, workload_id, after, limit)
+        return [LogLine(**row) for row in rows]
 
-async def search_lines(
-    database: Database, tenant: str, workload_id: str, after: int, upto: int, only: LineFilter, limit: int
-) -> list[LogLine]:
-    """The wanted lines among those from after `after` to `upto`, in order."""
-    rows = await database.fetch(_MATCHES, tenant, workload_id, after, upto, only.stream, only.search, only.since, limit)
-    return [LogLine(**row) for row in rows]
+    async def last(self, tenant: str, workload_id: str) -> int:
+        """The last line that is projected; 0 if none is."""
+        (row,) = await self._database.fetch(_LAST, tenant, workload_id)
+        return int(row["last"])
+
+    async def search(
+        self, tenant: str, workload_id: str, after: int, upto: int, only: LineFilter, limit: int
+    ) -> list[LogLine]:
+        """The wanted lines among those from after `after` to `upto`, in order."""
+        rows = await self._database.fetch(
+            _MATCHES, tenant, workload_id, after, upto, only.stream, only.search, only.since, limit
+        )
+        return [LogLine(**row) for row in rows]

@@ -7,7 +7,7 @@ again; what it has already it drops. What decides that is in `domain.stitch`.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
@@ -15,7 +15,7 @@ from vulcan_contracts import subjects
 from vulcan_contracts.events import TERMINAL_TYPES
 from vulcan_contracts.workload import Workload, fold
 from vulcan_eventstore.errors import EventStoreUnavailableError
-from vulcan_eventstore.event_reader import EventReader
+from vulcan_eventstore.event_reader import EventSlice
 from vulcan_eventstore.workload_log import EventLog
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
@@ -40,11 +40,23 @@ class TailSettings(Struct, frozen=True, kw_only=True):
     end_patience_s: Annotated[float, Meta(ge=0)] = 3.0
 
 
+class EventPages(Protocol):
+    """What the event store's `EventReader` is."""
+
+    async def read(self, filter_subject: str, *, after_seq: int, limit: int) -> EventSlice:
+        """See `EventReader.read`."""
+        ...
+
+    async def newest(self, filter_subject: str) -> int:
+        """See `EventReader.newest`."""
+        ...
+
+
 class Tail:
     """Makes the bodies of event streams."""
 
     def __init__(
-        self, hub: Hub, log: EventLog, history: LogHistory, events: EventReader, settings: TailSettings
+        self, hub: Hub, log: EventLog, history: LogHistory, events: EventPages, settings: TailSettings
     ) -> None:
         self._hub = hub
         self._log = log
