@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from vulcan_contracts.strict import unknown_fields
 from vulcan_gateway.app import HANDLERS
 from vulcan_gateway.domain.refusals import STATUS
 from vulcan_gateway.http.openapi import document
@@ -75,3 +76,27 @@ def test_parameters_have_no_null(described: dict[str, Any]) -> None:
     for _, _, each in operations(described):
         for parameter in each["parameters"]:
             assert "null" not in str(parameter)
+
+
+def test_examples_are_what_the_call_takes(described: dict[str, Any]) -> None:
+    bodies = {handler.opt[OPERATION].name: handler.opt[OPERATION].body for handler in HANDLERS}
+    seen = 0
+    for _, _, each in operations(described):
+        example = each.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        if example is not None:
+            msgspec.convert(example, bodies[each["operationId"]])
+            assert unknown_fields(example, bodies[each["operationId"]]) == []
+            seen += 1
+    assert seen == 4
+
+
+def test_what_was_made_leads_to_what_can_be_done_with_it(described: dict[str, Any]) -> None:
+    by_id = {each["operationId"]: each for _, _, each in operations(described)}
+    links = by_id["submit_async"]["responses"]["202"]["links"]
+    assert {"get_one", "kill", "read_logs", "delete"} <= links.keys()
+    assert "revoke_key" in by_id["make_key"]["responses"]["201"]["links"]
+    for _, _, each in operations(described):
+        for answer in each["responses"].values():
+            for link in answer.get("links", {}).values():
+                named = {p["name"] for p in by_id[link["operationId"]]["parameters"] if p["in"] == "path"}
+                assert link["parameters"].keys() <= named

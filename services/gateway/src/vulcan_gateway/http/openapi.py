@@ -10,6 +10,10 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from vulcan_contracts.problem import MEDIA_TYPE, TYPE_PREFIX, Problem
+from vulcan_contracts.projections import RebuildStatus
+from vulcan_contracts.spec import Spec
+from vulcan_contracts.tenants import Tenant
+from vulcan_contracts.views import KeyRequest, NewKey, TenantRequest, WorkloadView
 from vulcan_gateway.domain.refusals import STATUS
 from vulcan_gateway.http.operations import OPERATION, Answer, Media, Operation
 from vulcan_gateway.settings import LimitSettings
@@ -36,6 +40,23 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
     },
 }
+_IDENTIFIES: Final[dict[type[Struct], str]] = {
+    WorkloadView: "workload_id",
+    NewKey: "key_id",
+    RebuildStatus: "rebuild_id",
+    Tenant: "tenant_id",
+}
+"""The path parameters that the `id` of an answer is good for: links lead there."""
+_EXAMPLES: Final[dict[type[Struct], dict[str, Any]]] = {
+    Spec: {
+        "source": {"type": "inline", "code": "console.log('hello'); export default (who) => `hello ${who}`;"},
+        "runtime": "javascript",
+        "input": "world",
+        "timeout_s": 5,
+    },
+    KeyRequest: {"role": "writer", "name": "build server"},
+    TenantRequest: {"quotas": {"max_running": 10, "weight": 2}, "log_retention_days": 30},
+}
 
 
 def document(handlers: Iterable[HTTPRouteHandler], version: str, limits: LimitSettings) -> bytes:
@@ -44,7 +65,7 @@ def document(handlers: Iterable[HTTPRouteHandler], version: str, limits: LimitSe
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         path = _PATH_PARAMETER.sub(r"{\1}", each.path)
-        paths.setdefault(path, {})[each.method.lower()] = _operation(each, limits)
+        paths.setdefault(path, {})[each.method.lower()] = _operation(each, operations, limits)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -79,7 +100,7 @@ def _schemas(operations: list[Operation]) -> dict[str, Any]:
     return components
 
 
-def _operation(each: Operation, limits: LimitSettings) -> dict[str, Any]:
+def _operation(each: Operation, operations: list[Operation], limits: LimitSettings) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": each.name,
         "summary": each.summary,
@@ -87,6 +108,10 @@ def _operation(each: Operation, limits: LimitSettings) -> dict[str, Any]:
         "parameters": [*_path_parameters(each), *_query_parameters(each), *_header_parameters(each)],
         "responses": {str(status): _answers(status, forms) for status, forms in sorted(each.answers.items())},
     }
+    if each.method != "GET":
+        for status, forms in each.answers.items():
+            if links := {name: link for form in forms for name, link in _links(form, operations)}:
+                described["responses"][str(status)]["links"] = links
     described["responses"] |= _refusals(each)
     if each.role is not None and not each.public:
         who = " of the tenant `default`" if each.platform else ""
@@ -145,6 +170,14 @@ def _answers(status: int, forms: tuple[Answer, ...]) -> dict[str, Any]:
     return described
 
 
+def _links(form: Answer, operations: list[Operation]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Which calls take the id that this answer gives."""
+    parameter = _IDENTIFIES.get(form) if isinstance(form, type) else None
+    for other in operations:
+        if parameter is not None and parameter in dict(_PATH_PARAMETER.findall(other.path)):
+            yield other.name, {"operationId": other.name, "parameters": {parameter: "$response.body#/id"}}
+
+
 def _refusals(each: Operation) -> dict[str, Any]:
     codes = dict.fromkeys((*each.refusals, *(() if each.public else _EVERYWHERE)))
     if each.platform or each.role not in (None, "reader"):
@@ -186,6 +219,8 @@ def _request_body(each: Operation, limits: LimitSettings) -> dict[str, Any]:
     if each.body is None:
         return {}
     content: dict[str, Any] = {"application/json": {"schema": _reference(each.body)}}
+    if (example := _EXAMPLES.get(each.body)) is not None:
+        content["application/json"]["example"] = example
     if each.multipart:
         content["multipart/form-data"] = {
             "schema": {
