@@ -11,7 +11,7 @@ from vulcan_contracts.queue import ExplainRequest, QueueSnapshot
 from vulcan_eventstore import broadcast
 from vulcan_eventstore.backoff import at_start
 from vulcan_eventstore.connection import Bus
-from vulcan_eventstore.dispatch import Claims
+from vulcan_eventstore.dispatch import Claims, receive_hints
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.follower import last_event_seq
 from vulcan_eventstore.live import live_events, live_logs
@@ -27,6 +27,7 @@ STEPS: dict[str, Callable[[Bus], Awaitable[object]]] = {
     "events": lambda bus: live_events(bus, lambda _: None, on_gap=lambda: None),
     "lines": lambda bus: live_logs(bus, lambda _: None, on_gap=lambda: None),
     "claims": lambda bus: Claims.open(bus, "node"),
+    "hints": lambda bus: receive_hints(bus, "node", lambda _: None),
     "position": lambda bus: at_start(bus, lambda: last_event_seq(bus)),
 }
 

@@ -108,7 +108,7 @@ async def receive_hints(bus: Bus, node: str, callback: Callable[[Workload], None
 
     subscription = await bus.subscribe_directly(subjects.hint(node), receive)
     try:
-        await bus.settle()
+        await at_start(bus, bus.settle)
     except BaseException:
         await subscription.close()
         raise
