@@ -57,7 +57,9 @@ class LogWriter:
         self._closing = False
         self._sent_at = -math.inf
         self._error: Exception | None = None
-        self._sender = asyncio.create_task(self._send_all(), name=f"log writer {workload_id}")
+        self._abandoned = False
+        self._name = f"log writer {workload_id}"
+        self._sender: asyncio.Task[None] | None = None  # not before the first line: many runs print none
 
     @classmethod
     async def open(
@@ -127,6 +129,8 @@ class LogWriter:
         self._sizes += sizes
         self._buffered_bytes += sum(sizes)
         self._filled.set()
+        if self._sender is None and not self._abandoned:
+            self._sender = asyncio.create_task(self._send_all(), name=self._name)
         if self._full:
             self._batch_ready.set()
         if self._buffered_bytes >= self._settings.max_buffered_bytes:
@@ -143,15 +147,18 @@ class LogWriter:
         self._closing = True
         self._filled.set()
         self._batch_ready.set()
-        await asyncio.shield(self._sender)
+        if self._sender is not None:
+            await asyncio.shield(self._sender)
         if self._error is not None:
             raise self._error
         return self.last_line
 
     async def abandon(self) -> None:
         """Stop at once, whatever is left unsent. Safe to repeat, and after `close`."""
-        self._sender.cancel()
-        await asyncio.wait([self._sender])
+        self._abandoned = True
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.wait([self._sender])
 
     @property
     def _full(self) -> bool:

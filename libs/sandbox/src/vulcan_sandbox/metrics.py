@@ -1,5 +1,7 @@
 """What an executor counts and measures. Labels are closed sets: the backend, the reason, the phase."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -25,6 +27,10 @@ class RunMetrics:
             ["backend", "reason"],
             registry=registry,
         )
+        # Looking up a metric by its labels costs more than counting; the labels are closed sets.
+        self._count_end = cache(
+            lambda reason: self._ended.labels(isolation, "none" if reason is None else reason.value).inc
+        )
         self._dropped = Counter(
             "vulcan_runs_dropped",
             "Attempts given up without an event: no longer this node's.",
@@ -37,40 +43,42 @@ class RunMetrics:
             ["backend"],
             buckets=_FAST_BUCKETS_S,
             registry=registry,
-        )
+        ).labels(isolation)
         self._first_output = Histogram(
             "vulcan_run_first_output_seconds",
             "From ready to the first byte printed.",
             ["backend"],
             buckets=_FAST_BUCKETS_S,
             registry=registry,
-        )
+        ).labels(isolation)
         self._run = Histogram(
             "vulcan_run_seconds",
             "From ready to the exit.",
             ["backend"],
             buckets=_RUN_BUCKETS_S,
             registry=registry,
-        )
+        ).labels(isolation)
         self._close_failures = Counter(
             "vulcan_sandbox_close_failures",
             "Sandboxes that could not be destroyed as they should.",
             ["backend"],
             registry=registry,
         )
-        used = Gauge("vulcan_room_used", "What runs hold of this node.", ["backend", "what"], registry=registry)
-        capacity = Gauge("vulcan_room_capacity", "What this node can hold.", ["backend", "what"], registry=registry)
-        self._used = [used.labels(isolation, what) for what in _ROOM]
-        self._capacity = [capacity.labels(isolation, what) for what in _ROOM]
+        self._room_used = Gauge(
+            "vulcan_room_used", "What runs hold of this node.", ["backend", "what"], registry=registry
+        )
+        self._room_capacity = Gauge(
+            "vulcan_room_capacity", "What this node can hold.", ["backend", "what"], registry=registry
+        )
 
     def ended(self, reason: Reason | None, clock: RunClock) -> None:
         """An attempt ended, and the log has it."""
-        self._ended.labels(self._isolation, "none" if reason is None else reason.value).inc()
+        self._count_end(reason)()
         if clock.run_ms:
-            self._prepare.labels(self._isolation).observe(clock.prepare_ms / 1000)
-            self._run.labels(self._isolation).observe(clock.run_ms / 1000)
+            self._prepare.observe(clock.prepare_ms / 1000)
+            self._run.observe(clock.run_ms / 1000)
         if clock.first_output_ms is not None:
-            self._first_output.labels(self._isolation).observe(clock.first_output_ms / 1000)
+            self._first_output.observe(clock.first_output_ms / 1000)
 
     def dropped(self, when: str) -> None:
         """An attempt was given up: `hinted` without an assignment, `claimed` before it started, `running` after."""
@@ -80,8 +88,12 @@ class RunMetrics:
         """A sandbox could not be destroyed as it should."""
         self._close_failures.labels(self._isolation).inc()
 
-    def room(self, used: Capacity, capacity: Capacity) -> None:
-        """How full the node is."""
-        for gauges, value in ((self._used, used), (self._capacity, capacity)):
-            for gauge, amount in zip(gauges, (value.slots, value.memory_mb, value.cpus), strict=True):
-                gauge.set(amount)
+    def room(self, used: Callable[[], Capacity], capacity: Callable[[], Capacity]) -> None:
+        """How full the node is, for whoever asks."""
+        for gauge, ask in ((self._room_used, used), (self._room_capacity, capacity)):
+            for what in _ROOM:
+                gauge.labels(self._isolation, what).set_function(_part(ask, what))
+
+
+def _part(ask: Callable[[], Capacity], what: str) -> Callable[[], float]:
+    return lambda: float(getattr(ask(), what))

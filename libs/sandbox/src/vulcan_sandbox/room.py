@@ -40,16 +40,19 @@ class Room:
         self._capacity = capacity
         self._on_change = on_change
         self._held: set[Place] = set()
+        self._used: Capacity | None = None  # unknown since `_held` changed: it is asked for more often than it changes
         self._waiting: deque[Place] = deque()
 
     @property
     def used(self) -> Capacity:
         """What is taken now."""
-        return Capacity(
-            cpus=round(sum(place.part.cpus for place in self._held), 6),
-            memory_mb=sum(place.part.memory_mb for place in self._held),
-            slots=len(self._held),
-        )
+        if self._used is None:
+            self._used = Capacity(
+                cpus=round(sum([place.part.cpus for place in self._held]), 6),
+                memory_mb=sum([place.part.memory_mb for place in self._held]),
+                slots=len(self._held),
+            )
+        return self._used
 
     @property
     def free_slots(self) -> int:
@@ -74,6 +77,7 @@ class Room:
         """Take a place back; `Place.give_back` calls it."""
         if place in self._held:
             self._held.remove(place)
+            self._used = None
         elif place in self._waiting:
             self._waiting.remove(place)
             place.turn.cancel()
@@ -85,6 +89,7 @@ class Room:
         while self._waiting and _fits(self._waiting[0].part, self.used, self._capacity()):
             place = self._waiting.popleft()
             self._held.add(place)
+            self._used = None
             if not place.turn.done():
                 place.turn.set_result(None)
         self._on_change()

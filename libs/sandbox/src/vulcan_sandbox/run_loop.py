@@ -35,6 +35,7 @@ class Executor:
         self._version = version
         self._changed = asyncio.Event()
         self._room = Room(lambda: self._backend.capacity, self._changed.set)
+        host.metrics.room(lambda: self._room.used, lambda: self._backend.capacity)
         self._runs: dict[tuple[str, int], Run] = {}
         self._serving: dict[asyncio.Task[None], Place] = {}
         self._look_now = asyncio.Event()
@@ -186,7 +187,6 @@ class Executor:
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._serving.pop(task).give_back()
-        self._host.metrics.room(self._room.used, self._backend.capacity)
 
     def _attempt(self, workload: Workload) -> Attempt:
         return Attempt(
@@ -224,7 +224,6 @@ class Executor:
     async def _execute(self, run: Run, place: Place) -> None:
         try:
             await place.granted()
-            self._host.metrics.room(self._room.used, self._backend.capacity)
             await run.execute()
         finally:
             del self._runs[run.attempt.key]
