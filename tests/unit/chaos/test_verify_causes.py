@@ -56,6 +56,13 @@ def test_more_runs_ended_with_hosts_than_hosts_were_killed() -> None:
     ]
 
 
+def test_as_many_runs_as_hosts_that_were_killed_are_believed() -> None:
+    story = Story()
+    story.begin_new("wl_new", SECOND)
+    story.end("wl_new", SECOND, Reason.BACKEND_ERROR)
+    assert found(story) == []
+
+
 def test_an_executor_that_began_a_life_more_than_it_was_killed() -> None:
     lines = logs()
     lines["executor-v8"] = []

@@ -92,6 +92,25 @@ def test_a_mount_that_stays() -> None:
     assert list(verify_leftovers.mounts(MOUNTS, [Path("/elsewhere")])) == []
 
 
+def test_a_network_namespace_that_stays(traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_leftovers, "_NAMESPACES", tmp_path)
+    earlier = verify_leftovers.before()
+    (tmp_path / "vulcan-1").touch()
+    assert verify_leftovers.violations(traces, earlier) == ["network namespace vulcan-1"]
+
+
+def test_system_v_shared_memory_that_stays(traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "shm"
+    table.write_text(SYSV.splitlines()[0])
+    monkeypatch.setattr(verify_leftovers, "_SYSV", table)
+    earlier = verify_leftovers.before()
+    table.write_text(SYSV)
+    assert verify_leftovers.violations(traces, earlier) == []
+    mine = traces._replace(family=frozenset({processes.Process(20773, 1)}))
+    assert verify_leftovers.violations(mine, earlier) == ["System V shared memory 1507331"]
+    assert found(mine) == []
+
+
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="has no shared memory")
 def test_shared_memory_that_stays(traces: Traces) -> None:
     earlier = verify_leftovers.before()
