@@ -11,11 +11,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import log_lines, noop_throughput, overhead, sse_fanout, submits, v8_latency
+from bench import log_lines, noop_throughput, overhead, sse_fanout, submits, v8_latency, v8_memory, v8_throughput
 from bench.harness import Benchmark, Figure, Options
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "v8-latency": v8_latency.figures,
+    "v8-throughput": v8_throughput.figures,
+    "v8-memory": v8_memory.figures,
     "overhead": overhead.figures,
     "submits": submits.figures,
     "sse-fanout": sse_fanout.figures,

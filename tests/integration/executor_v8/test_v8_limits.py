@@ -83,10 +83,10 @@ async def test_kill(v8: V8Backend, code: str) -> None:
 
 
 async def test_usage_is_measured(v8: V8Backend) -> None:
-    ran = await run(v8, "const end = Date.now() + 200; while (Date.now() < end);")
+    ran = await run(v8, "let sum = 0; for (let i = 0; i < 3e8; i++) sum += i % 7;")
     assert ran.exit.usage.cpu_ms is not None
     assert ran.exit.usage.cpu_ms > 50
-    assert ran.exit.usage.wall_ms >= 200
+    assert ran.exit.usage.wall_ms > 50
     if "memory" in HELD:
         assert (ran.exit.usage.max_memory_bytes or 0) > 5_000_000
 

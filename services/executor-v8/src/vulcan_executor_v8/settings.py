@@ -50,6 +50,8 @@ class V8Settings(Struct, frozen=True, kw_only=True):
 
     start_timeout_s: Positive = 15.0
     renew_timeout_s: Positive = 2.0
+    return_timeout_s: Positive = 0.25
+    """How long a run waits for one of its tenant's own hosts to be ready again, before it gets another host."""
     clean_timeout_s: Positive = 2.0
     """How long a host has to show that a run left nothing behind; then it is killed."""
     kill_timeout_s: Positive = 5.0

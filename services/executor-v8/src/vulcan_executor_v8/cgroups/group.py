@@ -11,6 +11,7 @@ from msgspec import Struct
 
 _MIB: Final = 1_048_576
 _PERIOD_US: Final = 100_000
+_CHUNK: Final = 65_536
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -65,16 +66,16 @@ class Group:
             return
         version, folder = place
         if version == 2:
-            _put(folder / "memory.max", str(limit))
-            _put_if_there(folder / "memory.swap.max", "0")
-            _put_if_there(folder / "memory.oom.group", "1")
+            _put(f"{folder}/memory.max", str(limit))
+            _put_if_there(f"{folder}/memory.swap.max", "0")
+            _put_if_there(f"{folder}/memory.oom.group", "1")
             return
-        swap = folder / "memory.memsw.limit_in_bytes"
+        swap = f"{folder}/memory.memsw.limit_in_bytes"
         for text in ("-1", str(limit)):  # the two limits may never cross; -1 opens the way
-            if text == "-1" and swap.exists():
+            if text == "-1":
                 _put_if_there(swap, text)
-            elif text != "-1":
-                _put(folder / "memory.limit_in_bytes", text)
+            else:
+                _put(f"{folder}/memory.limit_in_bytes", text)
                 _put_if_there(swap, text)
 
     def _set_cpus(self, cpus: float) -> None:
@@ -84,10 +85,10 @@ class Group:
             return
         version, folder = place
         if version == 2:
-            _put(folder / "cpu.max", f"{quota} {_PERIOD_US}")
+            _put(f"{folder}/cpu.max", f"{quota} {_PERIOD_US}")
         else:
-            _put_if_there(folder / "cpu.cfs_period_us", str(_PERIOD_US))
-            _put_if_there(folder / "cpu.cfs_quota_us", quota)
+            _put_if_there(f"{folder}/cpu.cfs_period_us", str(_PERIOD_US))
+            _put_if_there(f"{folder}/cpu.cfs_quota_us", quota)
 
     def reset_peak(self) -> None:
         """Forget the highest memory use, where the kernel lets one."""
@@ -95,7 +96,7 @@ class Group:
         if place is not None:
             version, folder = place
             name = "memory.peak" if version == 2 else "memory.max_usage_in_bytes"
-            _put_if_there(folder / name, "0")
+            _put_if_there(f"{folder}/{name}", "0")
 
     def cpu_s(self) -> float | None:
         """The CPU seconds used so far."""
@@ -104,8 +105,8 @@ class Group:
             return None
         version, folder = place
         if version == 1:
-            return int(_read(folder / "cpuacct.usage") or 0) / 1e9
-        return _fields(_read(folder / "cpu.stat")).get("usage_usec", 0) / 1e6
+            return int(_read(f"{folder}/cpuacct.usage") or 0) / 1e9
+        return _fields(_read(f"{folder}/cpu.stat")).get("usage_usec", 0) / 1e6
 
     def memory_bytes(self) -> int | None:
         """The memory in use that is not only cached files."""
@@ -113,7 +114,7 @@ class Group:
         if place is None:
             return None
         version, folder = place
-        stat = _fields(_read(folder / "memory.stat"))
+        stat = _fields(_read(f"{folder}/memory.stat"))
         if version == 2:
             return stat.get("anon", 0) + stat.get("shmem", 0) + stat.get("kernel", 0)
         return stat.get("rss", 0) + stat.get("shmem", 0)
@@ -125,13 +126,13 @@ class Group:
         if place is not None:
             version, folder = place
             if version == 2:
-                events = _fields(_read(folder / "memory.events"))
+                events = _fields(_read(f"{folder}/memory.events"))
                 kills, hits = events.get("oom_kill", 0), events.get("max", 0)
-                peak = _number(_read(folder / "memory.peak"))
+                peak = _number(_read(f"{folder}/memory.peak"))
             else:
-                kills = _fields(_read(folder / "memory.oom_control")).get("oom_kill", 0)
-                hits = _number(_read(folder / "memory.failcnt")) or 0
-                peak = _number(_read(folder / "memory.max_usage_in_bytes"))
+                kills = _fields(_read(f"{folder}/memory.oom_control")).get("oom_kill", 0)
+                hits = _number(_read(f"{folder}/memory.failcnt")) or 0
+                peak = _number(_read(f"{folder}/memory.max_usage_in_bytes"))
         return Usage(
             cpu_s=self.cpu_s(),
             peak_bytes=peak,
@@ -142,20 +143,20 @@ class Group:
 
     def _pids_hits(self) -> int:
         place = self._folders.get("pids")
-        return 0 if place is None else _fields(_read(place[1] / "pids.events")).get("max", 0)
+        return 0 if place is None else _fields(_read(f"{place[1]}/pids.events")).get("max", 0)
 
     def processes(self) -> set[int]:
         """The members, as the kernel knows them here."""
         found: set[int] = set()
         for _, folder in self._folders.values():
-            found |= {int(line) for line in _read(folder / "cgroup.procs").split()}
+            found |= {int(line) for line in _read(f"{folder}/cgroup.procs").split()}
         return found
 
     def kill(self) -> None:
         """Send SIGKILL to every member."""
         for version, folder in self._folders.values():
             if version == 2 and (folder / "cgroup.kill").exists():
-                _put_if_there(folder / "cgroup.kill", "1")
+                _put_if_there(f"{folder}/cgroup.kill", "1")
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -171,23 +172,33 @@ class Group:
     def _write(self, controller: str, name_v1: str, name_v2: str, text: str) -> None:
         place = self._folders.get(controller)
         if place is not None:
-            _put(place[1] / (name_v2 if place[0] == 2 else name_v1), text)
+            _put(f"{place[1]}/{name_v2 if place[0] == 2 else name_v1}", text)
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
+    """The text of a file; read at every step of every run, hence without the layers of `open`."""
     try:
-        return path.read_text()
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            parts = iter(lambda: os.read(descriptor, _CHUNK), b"")
+            return b"".join(parts).decode()
+        finally:
+            os.close(descriptor)
     except OSError:  # the group is gone, or this kernel does not have the file: as good as empty
         return ""
 
 
-def _put(path: Path, text: str) -> None:
-    path.write_text(text)
+def _put(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
-def _put_if_there(path: Path, text: str) -> None:
+def _put_if_there(path: str, text: str) -> None:
     with contextlib.suppress(OSError):  # this kernel lacks the file, or what it does
-        path.write_text(text)
+        _put(path, text)
 
 
 def _rmdir(folder: Path) -> bool:

@@ -39,6 +39,7 @@ class Pool:
         self._run_dir = run_dir
         self._default = Profile(heap_mb=min(settings.heap_classes_mb))
         self._starts = asyncio.Semaphore(starters)
+        self._starters = starters
         self._names = itertools.count(1)
         self._warm: deque[Host] = deque()
         self._starting = 0
@@ -68,28 +69,48 @@ class Pool:
         Raises:
             HostStartError: none could be started.
         """
-        host = self._kept_host(tenant, profile, stdin=stdin) or self._warm_host(profile)
-        while host is None and not stdin and self._coming_back(tenant, profile) > self._waiting[tenant]:
-            await self._one_came_back(tenant)
-            host = self._kept_host(tenant, profile, stdin=stdin) or self._warm_host(profile)
+        host = self._kept_host(tenant, profile, stdin=stdin)
+        if host is None and not stdin:
+            host = await self._returned(tenant, profile)
+        if host is None:
+            host = self._warm_host(profile)
         if host is None:
             host = await self._start(profile)
         host.tenant = tenant
         host.runs += 1
         return host
 
-    def _coming_back(self, tenant: str, profile: Profile) -> int:
-        return sum(host.tenant == tenant and host.profile == profile for host in self._recycling)
+    async def _returned(self, tenant: str, profile: Profile) -> Host | None:
+        """One of the tenant's own hosts, if it pays to wait for it.
 
-    async def _one_came_back(self, tenant: str) -> None:
-        """Wait for the end of the next recycling, good or bad: cheaper than another host, and soon over."""
+        A warm host is there at once, but costs the start of another: three times what it costs to recycle one. While as
+        many of the tenant's hosts are coming back as can be worked on at once, that start would only delay them.
+        """
+        patience = asyncio.get_running_loop().time() + self._settings.return_timeout_s
+        while True:
+            coming = sum(host.tenant == tenant and host.profile == profile for host in self._recycling)
+            spare = self._starters if self._warm and profile == self._default else 0
+            if coming - self._waiting[tenant] <= spare or not await self._one_came_back(tenant, patience):
+                return None
+            if (host := self._kept_host(tenant, profile, stdin=False)) is not None:
+                return host
+
+    async def _one_came_back(self, tenant: str, patience: float) -> bool:
+        """Wait for the end of the next recycling, good or bad: cheaper than another host, and soon over.
+
+        False if that was not before `patience`, a time of the loop: a host that cannot prove itself clean takes long.
+        """
         self._waiting[tenant] += 1
         try:
-            await self._recycled.wait()
+            async with asyncio.timeout_at(patience):
+                await self._recycled.wait()
+        except TimeoutError:
+            return False
         finally:
             self._waiting[tenant] -= 1
             if not self._waiting[tenant]:
                 del self._waiting[tenant]
+        return True
 
     def _kept_host(self, tenant: str, profile: Profile, *, stdin: bool) -> Host | None:
         for host in reversed(self._kept):

@@ -1,8 +1,9 @@
 """What /proc tells about a host: CPU time, memory, threads. Zero or nothing where there is no /proc."""
 
+# ruff: noqa: PTH115, PTH208  pathlib takes several times as long, and this is read again and again behind every run
+
 import contextlib
 import os
-from pathlib import Path
 from typing import Final
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -34,8 +35,8 @@ def at_rest(pid: int) -> bool | None:
     A thread that has work is runnable whether or not a busy machine lets it run, so one look tells.
     """
     try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            name, _, rest = _text(f"{task}/stat").rpartition(")")
+        for task in os.listdir(f"/proc/{pid}/task"):
+            name, _, rest = _text(f"/proc/{pid}/task/{task}/stat").rpartition(")")
             if rest and (rest[1] not in _ASLEEP or f"({_WORKER}" in name):
                 return False
     except OSError:
@@ -46,7 +47,7 @@ def at_rest(pid: int) -> bool | None:
 def workers(pid: int) -> frozenset[int] | None:
     """The numbers of the Workers that live in a process, in the order of their making; None where nobody can tell."""
     try:
-        names = [_text(f"{task}/comm").strip() for task in Path(f"/proc/{pid}/task").iterdir()]
+        names = [_text(f"/proc/{pid}/task/{task}/comm").strip() for task in os.listdir(f"/proc/{pid}/task")]
     except OSError:
         return None
     numbers = (name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
@@ -57,9 +58,9 @@ def descriptors(pid: int) -> dict[str, str] | None:
     """What each open descriptor of a process leads to; None where nobody can tell."""
     found: dict[str, str] = {}
     try:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
+        for name in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(FileNotFoundError):  # closed since the folder was listed
-                found[link.name] = str(link.readlink())
+                found[name] = os.readlink(f"/proc/{pid}/fd/{name}")
     except OSError:
         return None
     return found
@@ -76,7 +77,7 @@ def open_flags(pid: int, descriptor: str) -> str | None:
 def working_folder(pid: int) -> str | None:
     """Where a process stands; None where nobody can tell."""
     try:
-        return str(Path(f"/proc/{pid}/cwd").readlink())
+        return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return None
 
