@@ -1,8 +1,9 @@
 """nats-py's client, with a short way out and in for what is frequent.
 
 Its own ways cost a future, a queue and a task switch for each message sent, and a queue, a task switch and the parsing
-of all headers for each one received. Here what is sent in one turn of the event loop is one write to the socket, a
-receiver that does not wait is called from where the message is read, and headers are parsed when somebody looks.
+of all headers for each one received. Here the first message sent in a turn of the event loop is on its way at once,
+those behind it in that turn are one more write to the socket, a receiver that does not wait is called from where the
+message is read, and headers are parsed when somebody looks.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ class DirectClient(Client):
         self._transport = transport
         self._direct_transport = transport
         self._receivers: dict[int, Receiver] = {}
+        self._gathering = False
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
 
@@ -72,20 +74,30 @@ class DirectClient(Client):
         return True
 
     def _gather(self, command: bytes) -> None:
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._write_gathered)
+        if not self._gathering:
+            self._gathering = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+            self._put(command)
+            return
         self._gathered.append(command)
         self._gathered_bytes += len(command)
         if self._gathered_bytes > _MAX_GATHERED_BYTES:
             self._write_gathered()
 
+    def _end_turn(self) -> None:
+        self._gathering = False
+        self._write_gathered()
+
     def _write_gathered(self) -> None:
         if self._gathered:
             gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-            try:
-                self._direct_transport.put(b"".join(gathered))
-            except ConnectionResetError as error:
-                _log.debug("not sent: %s", error)  # whoever waits for an answer hears of it when reading fails
+            self._put(b"".join(gathered))
+
+    def _put(self, data: bytes) -> None:
+        try:
+            self._direct_transport.put(data)
+        except ConnectionResetError as error:
+            _log.debug("not sent: %s", error)  # whoever waits for an answer hears of it when reading fails
 
     async def _send_command(self, cmd: bytes, priority: bool = False) -> None:
         self._write_gathered()  # it came before

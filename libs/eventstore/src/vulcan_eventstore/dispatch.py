@@ -151,6 +151,8 @@ class Claims:
         self._unreadable: list[str] = []
         self._waiting: asyncio.Future[None] | None = None
         self._wanted = 0
+        self._more = True
+        """There may be something in the queue now: it is worth asking for what is there without waiting."""
         self._broken = ""
 
     @classmethod
@@ -176,12 +178,14 @@ class Claims:
             await self._bus.wait_connected(timeout_s)
             if self._broken:
                 await self._renew()
-            if not claims:
+            if not claims and self._more:
                 await self._pull(max_claims, {"no_wait": True}, give_up)
                 claims = self._collect(max_claims)
             left_s = give_up - time.monotonic()
             if not claims and not self._broken and left_s > 0:
                 await self._pull(1, {"expires": nanoseconds(left_s)}, give_up)
+                if self._arrived and self._more and max_claims > 1:
+                    await self._pull(max_claims - 1, {"no_wait": True}, give_up)
                 claims = self._collect(max_claims)
         except EventStoreUnavailableError as error:
             if self._bus.closed:
@@ -210,7 +214,7 @@ class Claims:
     async def _pull(self, batch: int, how: dict[str, object], give_up: float) -> None:
         """Ask for a batch, and return when it came or the server said that no more of it will."""
         self._waiting = asyncio.get_running_loop().create_future()
-        self._wanted = batch
+        self._wanted = len(self._arrived) + batch
         remove_hook = self._bus.on_disconnect(lambda: self._give_up("the connection was lost"))
         try:
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.DISPATCH_STREAM}.{self._node}"
@@ -233,11 +237,14 @@ class Claims:
         if status is None:
             self._accept(message)
         elif status in ("404", "408"):
+            self._more = False
             self._wake()
         elif status != "100":
             self._give_up(f"{status} {message.headers.get('Description', '')}")
 
     def _accept(self, message: Message) -> None:
+        _, _, following = message.delivery
+        self._more = following > 0
         try:
             self._arrived.append(Claim(self._bus, decode_assignment(message.data), message.reply))
         except msgspec.DecodeError as error:
@@ -283,4 +290,4 @@ class Claims:
                 raise
             await ensure_stream(self._bus, dispatch_config(StreamSettings()))
             await jetstream.call(self._bus, operation, body)
-        self._broken = ""
+        self._broken, self._more = "", True

@@ -5,6 +5,7 @@ from typing import Final
 
 _VERSION: Final = "NATS/1.0"
 _NONE: Final[Mapping[str, str]] = {}
+_PLAIN_TOKENS: Final = 9
 
 
 class Message:
@@ -28,6 +29,13 @@ class Message:
     def reply(self) -> str:
         """Where an answer goes; empty if none is wanted."""
         return self._reply.decode()
+
+    @property
+    def delivery(self) -> tuple[int, int, int]:
+        """Of a message from a consumer: its sequence in the stream, which delivery it is, and how many follow it."""
+        tokens = self._reply.split(b".")
+        at = 5 if len(tokens) == _PLAIN_TOKENS else 7  # with a domain and an account hash in front
+        return int(tokens[at]), int(tokens[at + 1]), int(tokens[at + 3])
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -29,7 +29,6 @@ _SILENCE_S: Final = 3.0
 _PULL_EXPIRES_S: Final = 30.0
 _INACTIVE_S: Final = 60.0
 _PULL_MAX_BYTES: Final = 8 * 1024 * 1024
-_PLAIN_TOKENS: Final = 9
 
 _log = logging.getLogger(__name__)
 _names = itertools.count()
@@ -285,9 +284,7 @@ class _Consumer:
         if message.status is not None:
             self._status(message.status, message.headers)
             return
-        tokens = message.reply.split(".")
-        at = 5 if len(tokens) == _PLAIN_TOKENS else 7  # with a domain and an account hash in front
-        seq, delivered, pending = int(tokens[at]), int(tokens[at + 1]), int(tokens[at + 3])
+        seq, delivered, pending = message.delivery
         if delivered != self._delivered + 1:
             self._distrust(f"delivery {self._delivered + 1} is missing")
             return
