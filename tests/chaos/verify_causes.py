@@ -15,7 +15,7 @@ _KILLED: Final = "ended by signal 9"
 
 def incarnations(events: Sequence[Event]) -> list[str]:
     """Every life of the executor that was given work, in order."""
-    given = (decode_data(event.envelope) for event in events if event.envelope.type == "scheduled")
+    given = (decode_data(event.envelope) for event in events)
     return list(dict.fromkeys(data.incarnation for data in given if isinstance(data, Scheduled)))
 
 
@@ -53,6 +53,6 @@ def _attempts(kills: Mapping[str, int], attempts: Mapping[str, Sequence[Attempt]
     found += [
         f"{name}: attempt {attempt.number} was lost with {attempt.incarnation}, which is alive"
         for name, attempt in every
-        if attempt.reason == "executor_lost" and len(lives) > 0 and attempt.incarnation == max(lives)
+        if attempt.reason == "executor_lost" and attempt.incarnation == max(lives)
     ]
     return found

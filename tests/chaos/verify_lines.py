@@ -98,12 +98,10 @@ def _printed(job: Job, attempt: Attempt, lines: Sequence[StoredLine]) -> list[st
     for stream, word in _OF_STREAM.items():
         own = [line for line in lines if line.stream == stream]
         count = 0
-        for line in own:
-            count += 1
+        for count, line in enumerate(own, 1):
             match = _PRINTED.fullmatch(line.text)
             if match is None or line.partial:
                 if line is own[-1] and line.partial and attempt.end != "completed" and _begins(line.text, word):
-                    count -= 1
                     continue
                 found.append(f"line {line.seq} is {'a piece, ' if line.partial else ''}{line.text[:60]!r}")
                 break

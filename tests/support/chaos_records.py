@@ -71,7 +71,7 @@ class Story:
 
     def end(self, name: str, incarnation: str, reason: Reason | None) -> None:
         """End the attempt with all lines that there are."""
-        outcome = Outcome(reason=reason, last_line=self._lines[name])
+        outcome = Outcome(reason=reason, last_line=self._lines.get(name, 0))
         attempt = self._states[name].attempt
         end = commands.End(node=NODE, incarnation=incarnation, attempt=attempt, outcome=outcome, at=_TIME)
         self.command(name, end)

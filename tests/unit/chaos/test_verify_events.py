@@ -3,6 +3,7 @@ from msgspec.structs import replace
 from chaos import verify_events
 from chaos.records import Event
 from support.chaos_records import FIRST, KILLED, PLAIN, RETRIED, Story
+from vulcan_contracts import commands
 from vulcan_contracts.events import decode_data
 from vulcan_contracts.reasons import Reason
 
@@ -56,6 +57,19 @@ def test_a_version_that_is_left_out() -> None:
     story = Story()
     [*_, wrong] = found(story, story.without(PLAIN, "scheduled"))
     assert PLAIN in wrong
+    last = story.events[-1]
+    story.events[-1] = last._replace(envelope=replace(last.envelope, version=last.envelope.version + 1))
+    assert any(f"event {last.seq}: {RETRIED}: v8 cannot follow v6" in wrong for wrong in found(story))
+
+
+def test_an_attempt_that_is_left_out() -> None:
+    story = Story()
+    place = next(i for i, event in enumerate(story.events) if event.envelope.type == "retrying")
+    retrying = story.events[place]
+    raw = bytes(retrying.envelope.data).replace(b'"next_attempt":2', b'"next_attempt":3')
+    data = type(retrying.envelope.data)(raw)
+    story.events[place] = retrying._replace(envelope=replace(retrying.envelope, data=data))
+    assert any("goes from attempt 1 to 3" in wrong for wrong in found(story))
 
 
 def test_an_event_that_is_there_twice() -> None:
@@ -103,6 +117,17 @@ def test_an_attempt_less_than_was_agreed() -> None:
     job = story.submitted["wl_new"].job
     story.submitted["wl_new"].job = job._replace(attempts=2)
     assert found(story) == ["wl_new: failed in attempt 1, although 2 were to be made"]
+
+
+def test_attempts_that_were_not_needed_or_not_wanted() -> None:
+    story = Story()
+    for name in ("wl_well", "wl_unwanted"):
+        story.submit(name, 3)
+        story.begin(name, FIRST)
+    story.end("wl_well", FIRST, None)
+    story.command("wl_unwanted", commands.RequestKill())
+    story.end("wl_unwanted", FIRST, Reason.BACKEND_ERROR)
+    assert found(story) == []
 
 
 def test_an_attempt_more_than_was_agreed() -> None:

@@ -31,6 +31,10 @@ def test_a_true_story_is_believed() -> None:
             f"{PLAIN} attempt 1: line 2 is 'out aaaaaaaa 1 xx' where number 2 of stdout was due",
         ),
         (
+            lambda line: [replace(line, text="err aaaaaaaa 2 xx")],
+            f"{PLAIN} attempt 1: line 2 is 'err aaaaaaaa 2 xx' where number 2 of stdout was due",
+        ),
+        (
             lambda line: [replace(line, text="out aaaaaaaa 2 x")],
             f"{PLAIN} attempt 1: line 2 is 'out aaaaaaaa 2 x' where number 2 of stdout was due",
         ),
@@ -48,6 +52,17 @@ def test_a_true_story_is_believed() -> None:
 def test_a_line_that_is_not_as_it_was_printed(change: Callable[[LogLine], list[LogLine]], wrong: str) -> None:
     story = Story()
     assert found(story, story.changed(PLAIN, 2, change)) == [wrong]
+
+
+def test_lines_that_begin_with_the_second() -> None:
+    story = Story()
+    shifted = [
+        stored._replace(
+            batch=replace(stored.batch, lines=[replace(line, seq=line.seq + 1) for line in stored.batch.lines])
+        )
+        for stored in story.batches
+    ]
+    assert f"{PLAIN}: line 2 follows line 0" in found(story, shifted)
 
 
 def test_the_last_line_is_gone() -> None:
@@ -73,6 +88,23 @@ def test_a_completed_attempt_without_all_that_its_program_prints() -> None:
     story = Story()
     story.submitted[PLAIN].job = story.submitted[PLAIN].job._replace(out=4)
     assert found(story) == [f"{PLAIN} attempt 1: 3 lines of stdout where the program prints 4"]
+
+
+def test_more_lines_than_the_program_prints() -> None:
+    story = Story()
+    story.submitted[PLAIN].job = story.submitted[PLAIN].job._replace(out=2)
+    assert found(story) == [f"{PLAIN} attempt 1: 3 lines of stdout where the program prints 2"]
+
+
+def test_a_piece_of_a_line_is_only_at_the_end_of_what_was_cut_off_and_is_called_one() -> None:
+    story = Story()
+    cut = story.changed(KILLED, 1, lambda line: [replace(line, text="ou")])
+    assert found(story, cut) == [f"{KILLED} attempt 1: line 1 is 'ou'"]
+    story.begin_new("wl_new")
+    story.print("wl_new", [("stdout", 2)], "00000004")
+    story.end("wl_new", FIRST, Reason.BACKEND_ERROR)
+    cut = story.changed("wl_new", 1, lambda line: [replace(line, text="ou", partial=True)])
+    assert found(story, cut) == ["wl_new attempt 1: line 1 is a piece, 'ou'"]
 
 
 def test_an_attempt_that_was_cut_off_may_end_in_a_piece_of_a_line() -> None:
@@ -130,6 +162,14 @@ def test_a_seal_of_another_attempt() -> None:
     story.end("wl_new", FIRST, Reason.BACKEND_ERROR)
     [wrong] = found(story)
     assert wrong.startswith("wl_new attempt 1: line 2 seals another attempt")
+
+
+def test_a_line_of_the_platforms_that_seals_nothing() -> None:
+    story = Story()
+    story.begin_new("wl_new")
+    story.write("wl_new", [("system", "Something else."), ("system", "And more.")])
+    story.end("wl_new", FIRST, Reason.BACKEND_ERROR)
+    assert found(story) == []
 
 
 def test_lines_of_a_workload_that_nobody_submitted() -> None:
