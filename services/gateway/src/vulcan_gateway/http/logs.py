@@ -8,13 +8,12 @@ from msgspec import Meta, Struct
 
 from vulcan_contracts.logs import Stream
 from vulcan_contracts.views import LogPage
-from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.filters import LineFilter, Moment, SearchText, SeqText
 from vulcan_gateway.domain.headers import attachment, wants_event_stream
 from vulcan_gateway.history import LinePage
 from vulcan_gateway.http.calls import Call, Gateway, PathText, answer, find, header, query
 from vulcan_gateway.http.event_streams import event_stream, last_event_id, outlet
-from vulcan_gateway.http.operations import Media, operation
+from vulcan_gateway.http.operations import Media, messages, operation
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.parts import Parts
 
@@ -44,7 +43,7 @@ class LogQuery(Struct, frozen=True, kw_only=True):
     answers={
         200: (
             LogPage,
-            Media(sse.MEDIA_TYPE, {"type": "string"}, "`line` for each line, `id:` is its number; `done` at the end"),
+            messages("line", "done", description="`line` for each line, `id:` is its number; `done` at the end"),
             Media("text/plain", {"type": "string"}, "with download=1"),
         )
     },

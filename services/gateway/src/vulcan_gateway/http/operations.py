@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from msgspec import Struct
 
 from vulcan_contracts.tenants import Role
+from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.principal import Principal
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -27,6 +28,21 @@ class Media(Struct, frozen=True):
 
 
 Answer = type[Struct] | Media | None
+
+
+def messages(*events: str, description: str) -> Media:
+    """An answer that is a stream of server-sent events. Its schema is that of each message, which is what generators
+    of clients take it for; what `data` holds is JSON."""
+    each = {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"enum": list(events)},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+    }
+    return Media(sse.MEDIA_TYPE, each, description)
 
 
 class Operation(Struct, frozen=True, kw_only=True):

@@ -12,12 +12,12 @@ from vulcan_contracts.validation import complete, problems
 from vulcan_contracts.views import WorkloadView
 from vulcan_contracts.workload import Workload
 from vulcan_gateway.archives import check_archive, store_archive
-from vulcan_gateway.domain import bodies, sse
+from vulcan_gateway.domain import bodies
 from vulcan_gateway.domain.headers import wants_event_stream
 from vulcan_gateway.domain.refusals import Refusal
 from vulcan_gateway.http.calls import JSON, Call, Gateway, NoQuery, PathText, answer, find, header, headers, query
 from vulcan_gateway.http.intake import read_body, require_media_type
-from vulcan_gateway.http.operations import Media, operation
+from vulcan_gateway.http.operations import messages, operation
 from vulcan_gateway.http.run_stream import run_and_watch
 from vulcan_gateway.http.streaming import client_gone
 from vulcan_gateway.http.upload import receive_upload
@@ -83,7 +83,10 @@ class ReplayQuery(Struct, frozen=True, kw_only=True):
     answers={
         200: (
             WorkloadView,
-            Media(sse.MEDIA_TYPE, {"type": "string"}, "`workload` as accepted, `line`s, `done`, `workload` as ended"),
+            messages(
+                *("workload", "line", "done"),
+                description="`workload` as accepted, `line`s, `done`, `workload` as ended",
+            ),
         ),
         202: (WorkloadView,),
     },
