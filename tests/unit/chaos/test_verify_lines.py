@@ -105,6 +105,8 @@ def test_a_piece_of_a_line_is_only_at_the_end_of_what_was_cut_off_and_is_called_
     story.end("wl_new", FIRST, Reason.BACKEND_ERROR)
     cut = story.changed("wl_new", 1, lambda line: [replace(line, text="ou", partial=True)])
     assert found(story, cut) == ["wl_new attempt 1: line 1 is a piece, 'ou'"]
+    cut = story.changed(PLAIN, 3, lambda line: [replace(line, text="ou", partial=True)])
+    assert found(story, cut) == [f"{PLAIN} attempt 1: line 3 is a piece, 'ou'"]
 
 
 def test_an_attempt_that_was_cut_off_may_end_in_a_piece_of_a_line() -> None:
