@@ -10,7 +10,10 @@ from vulcan_eventstore.records import recorded
 
 
 class EventSlice(Struct, frozen=True):
-    """Events in order. `position` is how far was read; `more`: there are further ones already."""
+    """Events in order. `position` is how far was read; `more`: there are further ones already.
+
+    `more` without an event means that the replica that answered has yet to catch up.
+    """
 
     events: list[Recorded]
     position: int
@@ -32,11 +35,13 @@ class EventReader:
         stored = await jetstream.direct_many(
             self._bus, subjects.EVENTS_STREAM, filter_subject, from_seq=after_seq + 1, limit=limit
         )
-        if not stored:
-            return EventSlice([], after_seq, more=False)
         decoded = [recorded(each.seq, each.subject, each.data) for each in stored]
-        more = stored[-1].headers.get("Nats-Num-Pending") != "0"
-        return EventSlice([event for event in decoded if event is not None], stored[-1].seq, more)
+        position = stored[-1].seq if stored else after_seq
+        more = bool(stored) and stored[-1].headers.get("Nats-Num-Pending") != "0"
+        if not more and self._bus.settings.replicas > 1:
+            # Any replica answers a direct get, also one that lags: what it takes for the end the leader may not.
+            more = await self.newest(filter_subject) > position
+        return EventSlice([event for event in decoded if event is not None], position, more)
 
     async def newest(self, filter_subject: str) -> int:
         """The sequence of the newest event that matches; 0 if there is none.

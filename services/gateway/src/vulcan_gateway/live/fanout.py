@@ -6,7 +6,6 @@ out with the next round, in one write for each reader.
 """
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -61,7 +60,7 @@ class Fanout:
             self._next.cancel()
 
     def _begin_round(self) -> None:
-        self._began_s = time.monotonic()
+        self._began_s = self._loop.time()
         self._lines, self._left = self._take_waiting(), list(self.feeds)
         self._step()
 
@@ -80,7 +79,7 @@ class Fanout:
     def _pause(self) -> None:
         """By now the event loop has handed the round's last step to the sockets."""
         self._lines = None
-        took_s = time.monotonic() - self._began_s
+        took_s = self._loop.time() - self._began_s
         self._next = self._loop.call_later(took_s, self._go_on)
 
     def _go_on(self) -> None:

@@ -81,7 +81,9 @@ class Hub:
 
     def hear_event(self, recorded: Recorded) -> None:
         """An event, as the log stored it."""
-        if 0 < self._last_event < recorded.seq - 1:
+        if self._last_event == 0:
+            self._miss_events_of_tenants()
+        elif self._last_event < recorded.seq - 1:
             self._resync_events()
         self._last_event = max(self._last_event, recorded.seq)
         envelope = recorded.envelope
@@ -113,6 +115,13 @@ class Hub:
         for feeds in self._events.values():
             for feed in feeds:
                 feed.miss()
+
+    def _miss_events_of_tenants(self) -> None:
+        """With the first that is heard nobody can know what came before it; who follows one workload can see it."""
+        for (_, workload_id), feeds in self._events.items():
+            if not workload_id:
+                for feed in feeds:
+                    feed.miss()
 
     def _resync_lines(self) -> None:
         self.resyncs += 1

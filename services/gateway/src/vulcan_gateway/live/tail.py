@@ -138,10 +138,13 @@ class Tail:
                         page = await self._events.read(
                             wanted_events(tenant, types), after_seq=position, limit=self._settings.page_lines
                         )
+                        behind = page.more and page.position == position
                         position, stale = page.position, page.more
                         wanted = [event_frame(event_view(e)) for e in page.events if _wanted(e.envelope.type, types)]
                         if wanted:
                             yield b"".join(wanted)
+                        if behind:
+                            await asyncio.sleep(self._settings.retry_s / 5)
                 except EventStoreUnavailableError:
                     await asyncio.sleep(self._settings.retry_s)
                     yield sse.KEEP_ALIVE
