@@ -18,7 +18,8 @@ from nats.aio.subscription import Subscription
 from vulcan_eventstore.message import Message
 from vulcan_eventstore.transport import PatientOnceTransport
 
-_MAX_GATHERED_BYTES: Final = 64 * 1024
+_MAX_GATHERED_BYTES: Final = 4 * 1024
+"""Few messages, so that the server works on the first ones of a long turn while that still makes the others."""
 _MAX_BUFFERED_BYTES: Final = 256 * 1024
 _NOT_IN_A_SUBJECT: Final = re.compile(r"\s")
 _HEADERS_BEGIN: Final = "NATS/1.0\r\n"
