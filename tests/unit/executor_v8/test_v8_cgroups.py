@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from vulcan_executor_v8.cgroups.files import KernelFiles
 from vulcan_executor_v8.cgroups.group import Group, Limits
 from vulcan_executor_v8.cgroups.mounts import find
 
@@ -66,3 +67,18 @@ def test_a_group_without_controllers_knows_nothing_and_breaks_nothing() -> None:
     assert group.usage().cpu_s is None
     assert not group.limits_memory
     assert group.remove()
+
+
+def test_a_kept_file_says_what_it_holds_now(tmp_path: Path) -> None:
+    peak = tmp_path / "memory.peak"
+    peak.write_text("777\n")
+    files = KernelFiles()
+    assert files.read(str(peak)) == "777\n"
+    peak.write_text("12345\n")
+    assert files.read(str(peak)) == "12345\n"
+    files.write(str(peak), "0")
+    assert peak.read_text() == "02345\n"
+    files.close()
+    assert files.read(str(tmp_path / "not there")) == ""
+    files.write(str(tmp_path / "not there"), "0")
+    assert not (tmp_path / "not there").exists()

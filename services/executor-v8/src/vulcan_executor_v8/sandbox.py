@@ -99,7 +99,7 @@ class V8Sandbox:
                 {
                     "type": "run",
                     "url": host.url(self._folder, self._run.source.entrypoint),
-                    "folder": host.url(self._folder, "") + "/",
+                    "folder": host.url(self._folder, ""),
                     "args": spec.args,
                     "env": spec.env,
                     "input": _input(spec.input, spec.stdin),

@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from vulcan_executor_v8.cgroups.files import KernelFiles
+
 _MIB: Final = 1_048_576
 _PERIOD_US: Final = 100_000
 _CHUNK: Final = 65_536
@@ -38,6 +40,7 @@ class Group:
     def __init__(self, folders: dict[str, tuple[int, Path]]) -> None:
         self._folders = folders
         self._current: Limits | None = None
+        self._files = KernelFiles()
 
     @property
     def join_files(self) -> list[str]:
@@ -96,7 +99,7 @@ class Group:
         if place is not None:
             version, folder = place
             name = "memory.peak" if version == 2 else "memory.max_usage_in_bytes"
-            _put_if_there(f"{folder}/{name}", "0")
+            self._files.write(f"{folder}/{name}", "0")
 
     def cpu_s(self) -> float | None:
         """The CPU seconds used so far."""
@@ -105,8 +108,8 @@ class Group:
             return None
         version, folder = place
         if version == 1:
-            return int(_read(f"{folder}/cpuacct.usage") or 0) / 1e9
-        return _fields(_read(f"{folder}/cpu.stat")).get("usage_usec", 0) / 1e6
+            return int(self._files.read(f"{folder}/cpuacct.usage") or 0) / 1e9
+        return _fields(self._files.read(f"{folder}/cpu.stat")).get("usage_usec", 0) / 1e6
 
     def memory_bytes(self) -> int | None:
         """The memory in use that is not only cached files."""
@@ -114,7 +117,7 @@ class Group:
         if place is None:
             return None
         version, folder = place
-        stat = _fields(_read(f"{folder}/memory.stat"))
+        stat = _fields(self._files.read(f"{folder}/memory.stat"))
         if version == 2:
             return stat.get("anon", 0) + stat.get("shmem", 0) + stat.get("kernel", 0)
         return stat.get("rss", 0) + stat.get("shmem", 0)
@@ -126,13 +129,13 @@ class Group:
         if place is not None:
             version, folder = place
             if version == 2:
-                events = _fields(_read(f"{folder}/memory.events"))
+                events = _fields(self._files.read(f"{folder}/memory.events"))
                 kills, hits = events.get("oom_kill", 0), events.get("max", 0)
-                peak = _number(_read(f"{folder}/memory.peak"))
+                peak = _number(self._files.read(f"{folder}/memory.peak"))
             else:
-                kills = _fields(_read(f"{folder}/memory.oom_control")).get("oom_kill", 0)
-                hits = _number(_read(f"{folder}/memory.failcnt")) or 0
-                peak = _number(_read(f"{folder}/memory.max_usage_in_bytes"))
+                kills = _fields(self._files.read(f"{folder}/memory.oom_control")).get("oom_kill", 0)
+                hits = _number(self._files.read(f"{folder}/memory.failcnt")) or 0
+                peak = _number(self._files.read(f"{folder}/memory.max_usage_in_bytes"))
         return Usage(
             cpu_s=self.cpu_s(),
             peak_bytes=peak,
@@ -143,7 +146,7 @@ class Group:
 
     def _pids_hits(self) -> int:
         place = self._folders.get("pids")
-        return 0 if place is None else _fields(_read(f"{place[1]}/pids.events")).get("max", 0)
+        return 0 if place is None else _fields(self._files.read(f"{place[1]}/pids.events")).get("max", 0)
 
     def processes(self) -> set[int]:
         """The members, as the kernel knows them here."""
@@ -163,6 +166,7 @@ class Group:
 
     def remove(self) -> bool:
         """Delete the group; False while it still has members."""
+        self._files.close()
         removed = [_rmdir(folder) for folder in self._unique_folders()]
         return all(removed)
 
@@ -176,7 +180,7 @@ class Group:
 
 
 def _read(path: str) -> str:
-    """The text of a file; read at every step of every run, hence without the layers of `open`."""
+    """The text of a file, opened anew: of its members, version 1 tells each opener what it saw then."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from vulcan_executor_v8.cgroups.group import Group, Limits
 from vulcan_executor_v8.host.channel import Channel, ChannelBrokenError, Frame, Listener
@@ -56,7 +57,7 @@ class Host:
 
     def url(self, run: str, path: str) -> str:
         """The URL under which the host sees a file of a run."""
-        return Path(self._launch.source_folder, run, path).as_uri()
+        return f"file://{quote(f'{self._launch.source_folder}/{run}/{path}')}"
 
     async def remove_source(self, run: str) -> None:
         """Remove what a run brought, but for one small file in a thread: thousands keep every other run waiting."""
