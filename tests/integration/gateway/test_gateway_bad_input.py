@@ -187,7 +187,8 @@ PARAMETERS = [
 
 async def test_wrong_parameters(api: httpx.AsyncClient, world: World) -> None:
     for path, parameters in PARAMETERS:
-        problem(await api.get(f"{path}?{parameters}"), 400, "invalid_parameter")
+        document = problem(await api.get(f"{path}?{parameters}"), 400, "invalid_parameter")
+        assert document["errors"][0]["field"].startswith(parameters.partition("=")[0])
     for wait in ("-1", "301", "nan", "soon", ""):
         problem(await api.post("/v1/workloads", params={"wait": wait}, json=INLINE), 400, "invalid_parameter")
 
@@ -315,7 +316,8 @@ async def test_forms_that_do_not_fit(api: httpx.AsyncClient, world: World) -> No
     problem(await api.post(path, files={"spec": spec}), 422, "invalid_spec")
     problem(await api.post(path, files={"spec": inline, "archive": ("a", good)}), 422, "invalid_spec")
     problem(await api.post(path, files={"spec": spec, "archive": ("a", good), "more": ("b", b"")}), 422, "invalid_body")
-    problem(await api.post(path, files=[("spec", spec), ("spec", spec), ("archive", ("a", good))]), 422, "invalid_body")
+    doubled = await api.post(path, files=[("spec", spec), ("spec", spec), ("archive", ("a", good))])
+    assert problem(doubled, 422, "invalid_body")["errors"] == [{"field": "spec", "message": "comes twice"}]
     problem(await api.post(path, files={"spec": (None, "{"), "archive": ("a", good)}), 400, "malformed_json")
     wrong = {"source": ARCHIVE_SPEC["source"] | {"sha256": "0" * 64}}
     problem(await upload(api, good, wrong), 422, "invalid_spec")

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from vulcan_contracts.logs import LogLine, Stream
+from vulcan_contracts.problem import FieldError
 from vulcan_contracts.reasons import Reason
 from vulcan_contracts.spec import Isolation, Runtime
 from vulcan_contracts.workload import State
@@ -16,6 +17,13 @@ Moment = Annotated[datetime, Meta(tz=True)]
 CursorText = Annotated[str, Meta(max_length=128)]
 # Documented as what it is, but checked where a wrong one is answered with `invalid_cursor`.
 SeqText = Annotated[str, Meta(max_length=128, extra_json_schema={"pattern": "^[0-9]{1,18}$"})]
+LabelText = Annotated[
+    str,
+    Meta(
+        max_length=4096,
+        extra_json_schema={"pattern": r"^[^=,\x00][^,\x00]{0,399}(,[^=,\x00][^,\x00]{0,399}){0,31}$"},
+    ),
+]
 
 
 class LineFilter(NamedTuple):
@@ -59,11 +67,15 @@ def label_filters(given: list[str]) -> list[LabelFilter]:
     for text in (part for entry in given for part in entry.split(",")):
         name, equals, value = text.partition("=")
         if not name or len(text) > 400 or "\x00" in text:
-            raise Refusal("invalid_parameter", "label: write name=value or name, separated by commas.")
+            raise _wrong_label("write name=value or name, separated by commas")
         found.append(LabelFilter(name, value if equals else None))
     if len(found) > 32:
-        raise Refusal("invalid_parameter", "label: at most 32 at once.")
+        raise _wrong_label("at most 32 at once")
     return found
+
+
+def _wrong_label(message: str) -> Refusal:
+    return Refusal("invalid_parameter", f"label: {message}.", errors=[FieldError(field="label", message=message)])
 
 
 class ListQuery(Struct, frozen=True, kw_only=True):
@@ -75,7 +87,7 @@ class ListQuery(Struct, frozen=True, kw_only=True):
     isolation: Isolation | None = None
     backend: Literal["v8", "gvisor", "microvm"] | None = None
     runtime: Runtime | None = None
-    label: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = []
+    label: Annotated[list[LabelText], Meta(max_length=32)] = []
     text: SearchText | None = None
     submitted_after: Moment | None = None
     submitted_before: Moment | None = None

@@ -82,7 +82,8 @@ class _Form:
             wrong = FieldError(field=self._part[:100], message=f"unknown part; known here: {', '.join(_PARTS)}")
             raise Refusal("invalid_body", f"Unknown part {self._part[:100]!r}.", errors=[wrong])
         if self._part in self.seen:
-            raise Refusal("invalid_body", f"The part {self._part} comes twice.")
+            twice = FieldError(field=self._part, message="comes twice")
+            raise Refusal("invalid_body", f"The part {self._part} comes twice.", errors=[twice])
         self.seen.add(self._part)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
