@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
 from support.eventlog import TENANT, schedule, submit
@@ -82,6 +83,25 @@ async def test_goes_on_after_its_consumer_is_gone(bus: Bus) -> None:
     await _submit_many(bus, 1)
     assert [each.seq for each in await reader.next()] == [2]
     await reader.close()
+
+
+async def test_a_pull_that_is_done_leaves_no_doubt(bus: Bus) -> None:
+    reader = OrderedReader(bus, subjects.EVENTS_STREAM, filter_subject="evt.>", after_seq=0, max_batch=10)
+    await reader.open()
+    before = await _consumers(bus)
+    seen: list[int] = []
+    for stored in (15, 30, 45):
+        await _submit_many(bus, 15)
+        while len(seen) < stored:
+            seen += [each.seq for each in await reader.next()]
+    assert seen == list(range(1, 46))
+    assert await _consumers(bus) == before
+    await reader.close()
+
+
+async def _consumers(bus: Bus) -> list[str]:
+    names: list[str] = msgspec.json.decode(await jetstream.call(bus, "CONSUMER.NAMES.EVENTS"))["consumers"]
+    return names
 
 
 async def test_a_filter_leaves_no_doubt(bus: Bus) -> None:

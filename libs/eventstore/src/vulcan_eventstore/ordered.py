@@ -29,6 +29,8 @@ _SILENCE_S: Final = 3.0
 _PULL_EXPIRES_S: Final = 30.0
 _INACTIVE_S: Final = 60.0
 _PULL_MAX_BYTES: Final = 8 * 1024 * 1024
+_PULL_DONE: Final = "Batch Completed"
+"""All that a pull asked for has been delivered, in fewer bytes than it allowed: no trouble, in spite of its number."""
 
 _log = logging.getLogger(__name__)
 _names = itertools.count()
@@ -294,7 +296,7 @@ class _Consumer:
 
     def _status(self, status: str, headers: Mapping[str, str]) -> None:
         why = headers.get("Description", "")
-        if status == "100":
+        if status == "100" or (status == "409" and why == _PULL_DONE):
             return
         if status in ("404", "408") or (status == "409" and "MaxBytes" in why):
             self._outstanding -= int(headers.get("Nats-Pending-Messages", self._outstanding))
