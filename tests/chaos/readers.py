@@ -18,6 +18,7 @@ _STREAM: Final = "text/event-stream"
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 """Of silence: the platform sends a comment every 10 s."""
 _PAUSE_S: Final = 0.2
+_LINES: Final = 40
 _line = msgspec.json.Decoder(LogLine)
 
 
@@ -48,7 +49,7 @@ async def messages(lines: AsyncIterator[str]) -> AsyncIterator[Message]:
 
 
 class Reader:
-    """Fills a `Reading`. One that drops leaves by itself every now and then, and comes back."""
+    """Fills a `Reading`. One that drops leaves by itself, after ever more lines each time, and comes back."""
 
     def __init__(self, api: Api, reading: Reading, *, drops: random.Random | None = None) -> None:
         self._api = api
@@ -95,7 +96,8 @@ class Reader:
 
     async def follow(self, answer: httpx.Response) -> None:
         """Take what a stream says, until its end or until it is time to drop it."""
-        self._left = None if self._drops is None else self._drops.randint(0, 40)
+        if self._drops is not None:
+            self._left = self._drops.randint(0, _LINES * self.reading.connections)
         async for message in messages(answer.aiter_lines()):
             if self._take(message):
                 return
