@@ -51,7 +51,7 @@ class Comparison:
         try:
             self._events, self._batches = await collect.events(bus), await collect.batches(bus)
             self.histories, self.lines = Histories(self._events), verify_lines.by_workload(self._batches)
-            self._log()
+            await self._log()
             await self._rest(bus)
         finally:
             await bus.close()
@@ -59,13 +59,16 @@ class Comparison:
         self._judge("lines by the API", verify_lines.copy_violations("by the API", self.lines, pages))
         await self._tables()
 
-    def _log(self) -> None:
+    async def _log(self) -> None:
         work, attempts = self._work, self.histories.attempts
-        self._judge("events", verify_events.violations(work.submitted, self._events))
+        nodes = (await self._api.call("GET", "/v1/nodes")).json()["items"]
+        host_died = verify_causes.host_died(node["backend"]["details"]["jail"] for node in nodes)
+        self._judge("events", verify_events.violations(work.submitted, self._events, host_died))
         self._judge("lines", verify_lines.violations(work.submitted, attempts, self._batches))
         self._judge("readers", verify_readers.violations(work.readings, self.histories.states, self.lines))
         lives = verify_causes.incarnations(self._events)
-        self._judge("causes", verify_causes.violations(self._killer.by_kind, self._logs(), attempts, lives))
+        kills, logs = self._killer.by_kind, self._logs()
+        self._judge("causes", verify_causes.violations(kills, logs, attempts, lives, host_died))
 
     def _logs(self) -> dict[str, list[str]]:
         files = {kind: self._stack.data / "logs" / f"{kind}.log" for kind in plan.KINDS if kind != plan.DENO}

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 KINDS: Final = ("gateway", "scheduler", "executor-v8", "logstore", "nats", "postgres", "deno")
 """The services by the supervisor's names for them, and the hosts that the executor starts."""
 
+RETRIED: Final = ("executor_lost", "backend_error", "signaled")
 DENO: Final = "deno"
 EXECUTOR: Final = "executor-v8"
 _TOGETHER: Final = 0.1
@@ -86,7 +87,7 @@ class Job(NamedTuple):
             "source": {"type": "inline", "code": self.code},
             "runtime": "javascript",
             "timeout_s": 300,
-            "retry": {"max_attempts": self.attempts},
+            "retry": {"max_attempts": self.attempts, "on": RETRIED},
         }
 
 

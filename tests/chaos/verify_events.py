@@ -1,7 +1,7 @@
 """Every accepted workload ended once and only once, by a legal way, and nothing is on the log that nobody asked for."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from chaos.records import Attempt, Event, Submitted
@@ -11,6 +11,7 @@ from vulcan_contracts.events import TERMINAL_TYPES, Completed, Failed, Killed, R
 from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.workload import Workload, evolve
 
+_LOST: Final = "executor_lost"
 _LEGAL: Final = {
     "pending": {"scheduled", "started", "failed", "killed"},
     "running": {"retrying", "kill_requested", "completed", "failed", "killed"},
@@ -88,15 +89,15 @@ def _outcome(data: object) -> Outcome | None:
     return data.outcome if isinstance(data, Completed | Failed | Killed | Retrying) else None
 
 
-def violations(submitted: Mapping[str, Submitted], events: Sequence[Event]) -> list[str]:
-    """What is wrong with the event log as a whole and with each workload's part of it."""
+def violations(submitted: Mapping[str, Submitted], events: Sequence[Event], host_died: Collection[str]) -> list[str]:
+    """What is wrong with the event log as a whole and with each workload's part of it. host_died: reasons."""
     histories = Histories(events)
     return [
         *_stream(events),
         *histories.broken,
         *(f"{name}: was accepted and is not on the log" for name in submitted if name not in histories.events),
         *(f"{name}: is on the log and nobody submitted it" for name in histories.events if name not in submitted),
-        *(wrong for name, state in histories.states.items() for wrong in _ending(name, state, histories, submitted)),
+        *(wrong for name in histories.states for wrong in _ending(name, histories, submitted, {*host_died, _LOST})),
     ]
 
 
@@ -116,18 +117,20 @@ def _stream(events: Sequence[Event]) -> list[str]:
     return found
 
 
-def _ending(name: str, state: Workload, histories: Histories, submitted: Mapping[str, Submitted]) -> list[str]:
+def _ending(name: str, histories: Histories, submitted: Mapping[str, Submitted], excuses: Collection[str]) -> list[str]:
+    state = histories.states[name]
     ends = [event.seq for event in histories.events[name] if event.envelope.type in TERMINAL_TYPES]
     if len(ends) != 1:
         return [f"{name}: ended {len(ends)} times, by events {ends} (it is {state.state})"]
-    return _explained(name, state, histories.attempts[name], submitted[name]) if name in submitted else []
+    return _explained(state, histories.attempts[name], submitted[name], excuses) if name in submitted else []
 
 
-def _explained(name: str, state: Workload, attempts: Sequence[Attempt], known: Submitted) -> list[str]:
+def _explained(state: Workload, attempts: Sequence[Attempt], known: Submitted, excuses: Collection[str]) -> list[str]:
     """Only the end of a process excuses an end other than by the program's own, and only as often as was agreed."""
     found: list[str] = []
+    name = known.id
     for attempt in attempts:
-        if attempt.end in ("retrying", "failed") and attempt.reason not in ("executor_lost", "backend_error"):
+        if attempt.end in ("retrying", "failed") and attempt.reason not in excuses:
             found.append(f"{name}: attempt {attempt.number} ended by {attempt.reason}, which nothing explains")
         if attempt.end == "retrying" and attempt.number >= known.job.attempts:
             found.append(f"{name}: attempt {attempt.number} of at most {known.job.attempts} is tried again")

@@ -16,7 +16,7 @@ def found(story: Story, kills: dict[str, int] | None = None, lines: dict[str, li
     attempts = Histories(story.events).attempts
     lives = verify_causes.incarnations(story.events)
     return verify_causes.violations(
-        KILLS if kills is None else kills, logs() if lines is None else lines, attempts, lives
+        KILLS if kills is None else kills, logs() if lines is None else lines, attempts, lives, {"backend_error"}
     )
 
 
@@ -61,6 +61,11 @@ def test_as_many_runs_as_hosts_that_were_killed_are_believed() -> None:
     story.begin_new("wl_new", SECOND)
     story.end("wl_new", SECOND, Reason.BACKEND_ERROR)
     assert found(story) == []
+
+
+def test_a_program_may_have_killed_its_own_host_only_where_it_was_not_jailed() -> None:
+    assert verify_causes.host_died(["bwrap"]) == {"backend_error"}
+    assert verify_causes.host_died(["none"]) == {"backend_error", "signaled"}
 
 
 def test_an_executor_that_began_a_life_more_than_it_was_killed() -> None:

@@ -9,7 +9,7 @@ from vulcan_contracts.reasons import Reason
 
 
 def found(story: Story, events: list[Event] | None = None) -> list[str]:
-    return verify_events.violations(story.submitted, story.events if events is None else events)
+    return verify_events.violations(story.submitted, story.events if events is None else events, {"backend_error"})
 
 
 def test_a_true_story_is_believed() -> None:
@@ -108,6 +108,14 @@ def test_an_end_that_nothing_explains() -> None:
     story.begin_new("wl_new")
     story.end("wl_new", FIRST, Reason.TIMED_OUT)
     assert found(story) == ["wl_new: attempt 1 ended by timed_out, which nothing explains"]
+
+
+def test_an_end_that_is_explained_where_there_is_no_jail() -> None:
+    story = Story()
+    story.begin_new("wl_new")
+    story.end("wl_new", FIRST, Reason.SIGNALED)
+    assert found(story) == ["wl_new: attempt 1 ended by signaled, which nothing explains"]
+    assert verify_events.violations(story.submitted, story.events, {"backend_error", "signaled"}) == []
 
 
 def test_an_attempt_less_than_was_agreed() -> None:
