@@ -34,6 +34,18 @@ async def listed(api: httpx.AsyncClient, **params: Any) -> list[str]:
     return [item["id"] for item in answer.json()["items"]]
 
 
+async def paged(api: httpx.AsyncClient, **params: Any) -> list[str]:
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (await api.get("/v1/workloads", params=params | ({"cursor": cursor} if cursor else {}))).json()
+        found += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        assert page["has_more"] is (cursor is not None)
+        if cursor is None:
+            return found
+
+
 async def until_listed(api: httpx.AsyncClient, workload_id: str, **params: Any) -> None:
     async def there() -> bool:
         answer = await api.get("/v1/workloads", params=params)
@@ -59,7 +71,11 @@ async def test_lists(gateway: Gateway, api: httpx.AsyncClient, world: World) -> 
     assert await listed(api) == kept
     assert await listed(api, state="pending") == kept[:3]
     assert await listed(api, state=["failed", "killed"]) == [ids[2], ids[1]]
+    assert await listed(api, state=["completed", "pending", "failed", "pending"], limit=4) == [*kept[:3], ids[1]]
     assert await listed(api, reason="exit_nonzero") == [ids[1]]
+    assert await listed(api, reason=["exit_nonzero", "killed_by_user"]) == [ids[2], ids[1]]
+    assert await listed(api, reason=["exit_nonzero", "killed_by_user"], state="failed") == [ids[1]]
+    assert await listed(api, reason="exit_nonzero", state="killed", label="n=1") == []
     assert await listed(api, label="parity=odd") == [ids[5], ids[1]]
     assert await listed(api, label="parity=odd,n=5") == [ids[5]]
     assert await listed(api, label=["parity", "n=4"]) == [ids[4]]
@@ -72,16 +88,8 @@ async def test_lists(gateway: Gateway, api: httpx.AsyncClient, world: World) -> 
     assert await listed(api, isolation="gvisor") == []
     assert await listed(api, submitted_after="2999-01-01T00:00:00Z") == []
     assert await listed(api, submitted_before="2999-01-01T00:00:00Z") == kept
-    found: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = (await api.get("/v1/workloads", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
-        found += [item["id"] for item in page["items"]]
-        cursor = page["next_cursor"]
-        assert page["has_more"] is (cursor is not None)
-        if cursor is None:
-            break
-    assert found == kept
+    assert await paged(api, limit=2) == kept
+    assert await paged(api, limit=1, state=["completed", "pending"]) == [*kept[:3], ids[0]]
     item = (await api.get("/v1/workloads", params={"reason": "exit_nonzero"})).json()["items"][0]
     view = (await api.get(f"/v1/workloads/{ids[1]}")).json()
     assert item == {name: view[name] for name in item}
