@@ -8,12 +8,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+_TURN_S = 0.0001
+"""How long one turn of the loop takes."""
+
+
 class _Jumps(selectors.SelectSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "nothing will ever happen any more"
-        self.now += max(0.0, timeout)
+        self.now += max(_TURN_S, timeout)
         return super().select(0)
 
 

@@ -29,11 +29,17 @@ TIME = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = TailSettings(keep_alive_s=10.0, page_lines=5, retry_s=0.5, end_patience_s=1e9)
 LONG_S: Final = 60.0
 """Longer than any pause of a reader, times what it may have to ask one after the other."""
+HEALED_S: Final = 8.0
+"""Longer than an answer takes that was asked for while the stores were slow; less than readers wait to look again."""
+PROMPT_S: Final = 1.0
 BUFFER_BYTES: Final = 2000
 MAX_READERS: Final = 5
 
 Message = tuple[int, LogBatch] | Recorded
-fates = st.sampled_from(["heard", "heard", "heard", "twice", "late", "lost"])
+fates = st.sampled_from(["heard", "heard", "heard", "heard", "twice", "late", "lost"])
+rarely = st.sampled_from([False, False, True])
+turns_of_loop = st.sampled_from([0, 1, 2, 5, 20, 20])
+"""Few: things happen while readers are under way. Many: they wait for the next already."""
 which_reader = st.integers(0, MAX_READERS - 1)
 
 
@@ -105,57 +111,62 @@ class Streams(RuleBasedStateMachine):
         at = which % len(self.underway)
         self.hear(self.underway[at] if again else self.underway.pop(at), "heard")
 
-    @rule(fate=fates)
-    def a_neighbour_is_submitted_and_killed(self, fate: str) -> None:
+    @rule(fate=fates, turns=turns_of_loop)
+    def a_neighbour_is_submitted_and_killed(self, fate: str, turns: int) -> None:
         self.neighbours += 1
         self.submit(f"{NEIGHBOUR}_{self.neighbours}")
         self.execute(f"{NEIGHBOUR}_{self.neighbours}", commands.RequestKill(), fate)
+        self.turn(turns)
 
-    @rule(seconds=st.sampled_from([0.0, 0.0, 0.005, 0.2, 3.0, 11.0]), turns=st.integers(1, 4))
-    def time_passes(self, seconds: float, turns: int) -> None:
+    def turn(self, turns: int) -> None:
         for _ in range(turns):
-            self.loop.pass_time(seconds)
+            self.loop.pass_time(0.0)
+
+    @rule(seconds=st.sampled_from([0.005, 0.2, 3.0, 11.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.loop.pass_time(seconds)
 
     # What is wrong.
 
-    @rule(hidden=st.integers(0, 20))
+    @rule(hidden=st.sampled_from([0, 0, 0, 1, 2, 5, 20]))
     def a_replica_lags(self, hidden: int) -> None:
         self.stores.hidden = hidden
 
-    @rule(away=st.booleans())
+    @rule(away=rarely)
     def nats_goes_or_comes(self, away: bool) -> None:
         if self.stores.nats_away and not away:
             self.hub.resync()
         self.stores.nats_away = away
 
-    @rule(slow_s=st.sampled_from([0.0, 0.01, 0.3, 7.0]), old_answers=st.booleans())
+    @rule(slow_s=st.sampled_from([0.0, 0.0, 0.0, 0.01, 0.3, 7.0]), old_answers=st.booleans())
     def the_stores_are_slow(self, slow_s: float, old_answers: bool) -> None:
         self.stores.slow_s, self.stores.old_answers = slow_s, old_answers
 
     # Who reads.
 
-    def connect(self, client: Client, body: Body | None = None) -> None:
+    def connect(self, client: Client, body: Body | None = None, *, turns: int = 0) -> None:
         self.clients.append(client)
         client.reader.connect(body)
+        self.turn(turns)
 
     @precondition(lambda self: self.clients)
-    @rule(which=which_reader, paused=st.booleans())
+    @rule(which=which_reader, paused=rarely)
     def a_reader_stalls_or_goes_on(self, which: int, paused: bool) -> None:
         self.clients[which % len(self.clients)].reader.pause(paused=paused)
 
     @precondition(lambda self: self.clients)
-    @rule(which=which_reader, lost=st.integers(0, 4), turns=st.integers(0, 3))
+    @rule(which=which_reader, lost=st.integers(0, 4), turns=turns_of_loop)
     def a_connection_breaks(self, which: int, lost: int, turns: int) -> None:
         reader = self.clients[which % len(self.clients)].reader
         reader.break_off(lost)
-        self.time_passes(0.0, turns)
+        self.turn(turns)
         reader.connect()
 
-    @rule(turns=st.integers(0, 3))
+    @rule(turns=turns_of_loop)
     def another_gateway(self, turns: int) -> None:
         """This one stops; everybody comes back to the next, which has heard nothing yet."""
         self.hub.close()
-        self.time_passes(0.0, turns)
+        self.turn(turns)
         self.gateway_begins()
         for client in self.clients:
             if not client.reader.done:
@@ -189,13 +200,53 @@ class Streams(RuleBasedStateMachine):
         last = client.wanted()[-1:]
         assert client.reader.got[-1:] == last or last[0] <= client.gone(), "not level"
 
+    def all_are_level(self) -> None:
+        for client in self.clients:
+            self.is_level(client)
+
     @precondition(lambda self: self.clients)
     @rule()
     def once_nothing_is_wrong_everybody_is_level(self) -> None:
         self.heal()
         self.loop.pass_time(LONG_S)
+        self.all_are_level()
+
+    @precondition(lambda self: self.clients and not self.state.ended)
+    @rule(heard=st.lists(st.tuples(st.booleans(), turns_of_loop), min_size=1, max_size=6))
+    def what_is_lost_is_noticed_with_the_next(self, heard: list[tuple[bool, int]]) -> None:
+        """Not only when the time has come to look for it."""
+        self.heal()
+        self.loop.pass_time(HEALED_S)
+        for each, turns in heard:
+            self.something_happens("heard" if each else "lost")
+            self.turn(turns)
+        self.something_happens("heard")
+        self.loop.pass_time(PROMPT_S)
+        self.all_are_level()
+
+    @precondition(lambda self: self.clients and not self.state.ended)
+    @rule(turns=turns_of_loop)
+    def what_was_missed_while_away_is_read_at_once(self, turns: int) -> None:
+        self.heal()
+        self.loop.pass_time(HEALED_S)
+        self.nats_goes_or_comes(away=True)
+        self.something_happens("heard")
+        self.turn(turns)
+        self.nats_goes_or_comes(away=False)
+        self.loop.pass_time(PROMPT_S)
+        self.all_are_level()
+
+    @precondition(lambda self: self.clients and self.may_end())
+    @rule(fate=fates)
+    def an_end_that_is_heard_is_told_at_once(self, fate: str) -> None:
+        self.heal()
+        self.loop.pass_time(HEALED_S)
+        self.something_happens(fate)
+        self.end("heard")
+        self.loop.pass_time(PROMPT_S)
         for client in self.clients:
             self.is_level(client)
+            assert client.reader.done == client.ends, "no end"
 
     def heal(self) -> None:
         if self.stores.nats_away:
@@ -225,6 +276,14 @@ class Streams(RuleBasedStateMachine):
         for client in self.clients:
             self.is_level(client)
             assert client.reader.done == client.ends
+
+    def something_happens(self, fate: str) -> None:
+        """That readers are to hear of."""
+        raise NotImplementedError
+
+    def may_end(self) -> bool:
+        """Whether it is time for that."""
+        raise NotImplementedError
 
     def end(self, fate: str) -> None:
         """The workload comes to its end."""

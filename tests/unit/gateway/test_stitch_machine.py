@@ -18,6 +18,8 @@ from support.stream_machine import (
     Client,
     Streams,
     fates,
+    rarely,
+    turns_of_loop,
 )
 from support.stream_readers import Body, StreamReader
 from vulcan_contracts import commands
@@ -26,11 +28,12 @@ from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.reasons import Reason
 from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
 from vulcan_gateway.live import fanout
+from vulcan_gateway.live.line_feed import Outlet
 
 FILTERS = (ALL_LINES, ALL_LINES, LineFilter(stream="stderr"), LineFilter(search="7"))
 ENDS = frozenset({"completed", "failed", "killed"})
 TYPES = (frozenset[str](), frozenset({"killed"}), ENDS)
-MAX_LINES: Final = 120
+MAX_LINES: Final = 160
 
 
 class Lines(Streams):
@@ -40,15 +43,19 @@ class Lines(Streams):
         super().__init__()
         self.patched = pytest.MonkeyPatch()
 
-    @initialize(follows=st.booleans(), attempts=st.integers(1, 3), few=st.sampled_from([1, 2, 64]))
-    def is_submitted(self, follows: bool, attempts: int, few: int) -> None:
+    @initialize(
+        follows=st.booleans(), direct=st.booleans(), attempts=st.integers(1, 3), few=st.sampled_from([1, 2, 64])
+    )
+    def is_submitted(self, follows: bool, direct: bool, attempts: int, few: int) -> None:
         """Whoever submits may follow from before the first event on."""
         self.patched.setattr(fanout, "FEW", few)
         if follows:
-            self.connect(self.client(ALL_LINES, direct=False), self.submitters_body())
-            self.loop.pass_time(0)
+            client = self.client(ALL_LINES, direct=direct)
+            self.connect(client, self.submitters_body(client.reader if direct else None), turns=1)
         self.submit(OURS, attempts)
         self.give("n1", "heard")
+        for way in (False, True):
+            self.connect(self.client(ALL_LINES, direct=way), turns=20)
 
     def teardown(self) -> None:
         self.patched.undo()
@@ -60,8 +67,13 @@ class Lines(Streams):
         self.execute(OURS, commands.Start(node=node, incarnation="in_1", attempt=self.state.attempt), fate)
 
     @precondition(lambda self: self.state.state == "running" and len(self.stores.lines) < MAX_LINES)
-    @rule(many=st.integers(1, 12), fate=fates)
-    def prints(self, many: int, fate: str) -> None:
+    @rule(batches=st.lists(st.tuples(st.sampled_from([1, 2, 4, 12]), fates, turns_of_loop), min_size=2, max_size=6))
+    def prints(self, batches: list[tuple[int, str, int]]) -> None:
+        for many, fate, turns in batches:
+            self.print(many, fate)
+            self.turn(turns)
+
+    def print(self, many: int, fate: str) -> None:
         first = len(self.stores.lines) + 1
         lines = [
             LogLine(seq=seq, time=TIME, stream="stderr" if seq % 3 == 0 else "stdout", text=f"line {seq}")
@@ -75,7 +87,7 @@ class Lines(Streams):
         line = LogLine(seq=1, time=TIME, stream="stdout", text="not ours")
         self.batch(LogBatch(workload_id=NEIGHBOUR, tenant=TENANT, attempt=1, lines=[line]), fate)
 
-    @precondition(lambda self: self.state.state == "running")
+    @precondition(lambda self: self.state.state == "running" and len(self.stores.lines) > 25 * self.state.attempt)
     @rule(lost=st.booleans(), fate=fates)
     def the_attempt_fails(self, lost: bool, fate: str) -> None:
         """Its log is sealed at the last line, and the next attempt, if there is one, runs on another node."""
@@ -91,7 +103,13 @@ class Lines(Streams):
         if not self.state.ended:
             self.give(f"n{attempt + 1}", fate)
 
-    @precondition(lambda self: self.state.state == "running" and len(self.stores.lines) > MAX_LINES / 4)
+    def something_happens(self, fate: str) -> None:
+        self.print(2, fate)
+
+    def may_end(self) -> bool:
+        return self.state.state == "running" and len(self.stores.lines) > MAX_LINES / 2
+
+    @precondition(may_end)
     @rule(fate=fates)
     def completes(self, fate: str) -> None:
         self.end(fate)
@@ -101,9 +119,11 @@ class Lines(Streams):
         end = commands.End(node=state.node or "", incarnation="in_1", attempt=state.attempt, outcome=outcome, at=TIME)
         self.execute(OURS, end, fate)
 
-    @rule(many=st.integers(1, 20))
-    def is_projected(self, many: int) -> None:
-        self.stores.projected = min(len(self.stores.lines), self.stores.projected + many)
+    @rule(steps=st.lists(st.tuples(st.integers(1, 10), turns_of_loop), min_size=1, max_size=6))
+    def is_projected(self, steps: list[tuple[int, int]]) -> None:
+        for many, turns in steps:
+            self.stores.projected = min(len(self.stores.lines), self.stores.projected + many)
+            self.turn(turns)
 
     @precondition(lambda self: len(self.stores.lines) > MAX_LINES / 4)
     @rule(many=st.integers(1, 10))
@@ -111,12 +131,12 @@ class Lines(Streams):
         """The oldest are no more; the newest always stays here, for nobody could know it to be none."""
         self.stores.expired = min(len(self.stores.lines) - 1, self.stores.expired + many)
 
-    @rule(away=st.booleans())
+    @rule(away=rarely)
     def postgres_goes_or_comes(self, away: bool) -> None:
         self.stores.postgres_away = away
 
-    async def submitters_body(self) -> Body:
-        with self.hub.follow_lines(TENANT, OURS) as feed:
+    async def submitters_body(self, outlet: Outlet | None) -> Body:
+        with self.hub.follow_lines(TENANT, OURS, outlet) as feed:
             async for piece in self.tail.lines_of_new(TENANT, OURS, feed):
                 yield piece
 
@@ -132,9 +152,9 @@ class Lines(Streams):
         )
 
     @precondition(lambda self: len(self.clients) < MAX_READERS)
-    @rule(only=st.sampled_from(FILTERS), direct=st.booleans())
-    def a_reader_comes(self, only: LineFilter, direct: bool) -> None:
-        self.connect(self.client(only, direct=direct))
+    @rule(only=st.sampled_from(FILTERS), direct=st.booleans(), turns=turns_of_loop)
+    def a_reader_comes(self, only: LineFilter, direct: bool, turns: int) -> None:
+        self.connect(self.client(only, direct=direct), turns=turns)
 
 
 class Events(Streams):
@@ -149,7 +169,13 @@ class Events(Streams):
     def is_scheduled(self, fate: str, node: str) -> None:
         self.execute(OURS, commands.Schedule(isolation="v8", isolation_reason="", node=node, incarnation="in_1"), fate)
 
-    @precondition(lambda self: not self.state.ended and self.neighbours > 3)
+    def something_happens(self, fate: str) -> None:
+        self.is_scheduled(fate, "n1")
+
+    def may_end(self) -> bool:
+        return not self.state.ended and self.neighbours > 3
+
+    @precondition(may_end)
     @rule(fate=fates)
     def is_killed(self, fate: str) -> None:
         self.end(fate)
@@ -158,16 +184,16 @@ class Events(Streams):
         self.execute(OURS, commands.RequestKill(), fate)
 
     @precondition(lambda self: len(self.clients) < MAX_READERS)
-    @rule()
-    def a_reader_of_one_comes(self) -> None:
+    @rule(turns=turns_of_loop)
+    def a_reader_of_one_comes(self, turns: int) -> None:
         reader = StreamReader(self.loop, lambda after: self.tail.workload_events(TENANT, OURS, after))
-        self.connect(Client(reader, lambda: self.events(OURS, TYPES[0]), ends=True))
+        self.connect(Client(reader, lambda: self.events(OURS, TYPES[0]), ends=True), turns=turns)
 
     @precondition(lambda self: len(self.clients) < MAX_READERS)
-    @rule(types=st.sampled_from(TYPES))
-    def a_reader_of_all_comes(self, types: frozenset[str]) -> None:
+    @rule(types=st.sampled_from(TYPES), turns=turns_of_loop)
+    def a_reader_of_all_comes(self, types: frozenset[str], turns: int) -> None:
         reader = StreamReader(self.loop, lambda after: self.tail.tenant_events(TENANT, after, types))
-        self.connect(Client(reader, lambda: self.events("", types), ends=False))
+        self.connect(Client(reader, lambda: self.events("", types), ends=False), turns=turns)
 
     def events(self, workload_id: str, types: frozenset[str]) -> list[int]:
         return [
