@@ -56,17 +56,26 @@ class Dispatcher:
         if assignment.workload.traceparent is not None:
             headers["traceparent"] = assignment.workload.traceparent
         subject = subjects.dispatch(node)
+        give_up = time.monotonic() + deadline_s
+        if self._bus.connected:
+            # As a rule this is all. A request has a deadline of its own; what follows needs one around it.
+            timeout_s = min(deadline_s, self._bus.settings.request_timeout_s)
+            try:
+                await jetstream.publish(self._bus, subject, payload, headers=headers, timeout_s=timeout_s)
+            except BusClosedError:
+                raise
+            except EventStoreUnavailableError:
+                metrics.RETRIES.labels("dispatch").inc()
+            else:
+                return
 
         async def store() -> None:
-            try:
-                await jetstream.publish(self._bus, subject, payload, headers=headers)
-            except EventStoreUnavailableError:
-                await ensure_stream(
-                    self._bus, dispatch_config(self._settings)
-                )  # nobody listens on the subject after a server's restart
-                await jetstream.publish(self._bus, subject, payload, headers=headers)
+            await ensure_stream(
+                self._bus, dispatch_config(self._settings)
+            )  # nobody listens on the subject after a server's restart
+            await jetstream.publish(self._bus, subject, payload, headers=headers)
 
-        await within(deadline_s, patiently(self._bus, "dispatch", store))
+        await within(max(0.0, give_up - time.monotonic()), patiently(self._bus, "dispatch", store))
 
     async def hint(self, node: str, workload: Workload) -> None:
         """Say what is about to be offered, to whoever listens; lost if nobody does, or if NATS is away."""
