@@ -334,15 +334,20 @@ class Run:
         )
 
     async def _end(self, outcome: Outcome, preparing: "asyncio.Task[Sandbox]") -> None:
-        ending = asyncio.create_task(self._append_end(outcome), name=f"end {self._workload.id}")
+        destroying: asyncio.Task[None] | None = None
+
+        def destroy() -> None:
+            nonlocal destroying
+            destroying = asyncio.create_task(self._destroy(preparing), name=f"destroy {self._workload.id}")
+
+        # The end first, for who waits for it; but an event log that is away must not keep a sandbox alive.
+        timer = asyncio.get_running_loop().call_later(_CLOSE_ANYWAY_S, destroy)
         try:
-            # The end first, for who waits for it; but an event log that is away must not keep a sandbox alive.
-            await asyncio.wait({ending}, timeout=_CLOSE_ANYWAY_S)
-            if not ending.done():
-                await self._destroy(preparing)
-            await ending
+            await self._append_end(outcome)
         finally:
-            await stop_task(ending, self._settings.close_timeout_s)
+            timer.cancel()
+            if destroying is not None:
+                await destroying
 
     async def _append_end(self, outcome: Outcome) -> None:
         with tracing.span("attempt.end", attributes={"vulcan.reason": outcome.reason or "none"}):
