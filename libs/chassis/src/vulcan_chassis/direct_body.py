@@ -1,7 +1,8 @@
-"""Writing a piece of a streamed answer without ASGI's `send`, for what goes to thousands of readers at once.
+"""What this server lets an application do past ASGI: know that a request is here in full, and write without `send`.
 
-ASGI asks for a task that is woken, a message and a call through every middleware for each piece and each reader, which
-costs several times what writing to the socket does. Here the piece is framed once, and written by whoever has it.
+For each piece of a stream and each of its readers ASGI asks for a task that is woken, a message and a call through
+every middleware, which costs several times what writing to the socket does. Here a piece is framed once, and written by
+whoever has it.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -20,12 +21,13 @@ def chunk(body: bytes) -> bytes:
 class DirectBody:
     """The body of one answer. Only for its application, and only while that awaits no `send` of its own."""
 
-    __slots__ = ("_clear", "_cycle", "_write")
+    __slots__ = ("_clear", "_cycle", "_flush", "_write")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, flush: Callable[[], None], write: Callable[[bytes], None]) -> None:
         self._cycle: RequestResponseCycle | None = cycle
         self._clear = False
-        self._write: Callable[[bytes], None] = cycle.transport.write
+        self._flush = flush
+        self._write = write
 
     def write(self, framed: bytes) -> bool:
         """Write what `chunk` has framed. False, and nothing is written, if the answer is not under way, its body is not
@@ -43,7 +45,14 @@ class DirectBody:
             and not (cycle.response_complete or cycle.disconnected)
             and not (cycle.flow.write_paused or cycle.transport.is_closing())
         )
+        if self._clear:
+            self._flush()
         return self._clear
+
+    @property
+    def request_received(self) -> bool:
+        """True once the whole request has come: what is left of its body is received without waiting."""
+        return self._cycle is not None and not self._cycle.more_body
 
     def changed(self) -> None:
         """What the connection calls when any of this may be different from now on."""

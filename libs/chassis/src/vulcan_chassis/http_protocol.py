@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vulcan_chassis import direct_body
 from vulcan_chassis.direct_body import DirectBody
+from vulcan_chassis.head_with_body import HeadWithBody
 from vulcan_chassis.problems import ProblemError
 from vulcan_contracts.ids import new_request_id
 from vulcan_contracts.problem import MEDIA_TYPE
@@ -72,7 +73,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._body is not None:
             self._body.end()  # also where the client did not wait for the end of its answer
         super().on_headers_complete()
-        self._body = DirectBody(self.cycle)
+        head_with_body = HeadWithBody(self.transport, self.loop)
+        self.cycle.transport = head_with_body
+        self._body = DirectBody(self.cycle, head_with_body.flush, self.transport.write)
         direct_body.offer(self.scope, self._body)
 
     def on_response_complete(self) -> None:

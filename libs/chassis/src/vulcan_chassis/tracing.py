@@ -121,8 +121,10 @@ def current_trace_id() -> str | None:
 
 def trace_id(traceparent: str | None) -> str | None:
     """The trace id inside a traceparent; None if that is missing or not valid."""
-    known = _context(traceparent)
-    return trace.format_trace_id(known.trace_id) if known is not None else None
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if match is None or not int(match[1], 16) or not int(match[2], 16):
+        return None
+    return match[1].lower()
 
 
 def fail(current: Span, message: str) -> None:

@@ -13,6 +13,7 @@ from vulcan_gateway.http.draining import DrainBodies
 from vulcan_gateway.http.methods import AnswerOptions, Methods
 from vulcan_gateway.http.openapi import document
 from vulcan_gateway.http.security import SecurityHeaders
+from vulcan_gateway.http.shortcuts import Shortcuts
 from vulcan_gateway.parts import Parts
 
 HANDLERS: Final[list[HTTPRouteHandler]] = [
@@ -41,7 +42,8 @@ def make_app(parts: Parts, version: str) -> Any:
         debug=False,
     )
     routes.state.document = document(HANDLERS, version, parts.settings.limits)
-    guarded = Authentication(AnswerOptions(routes, Methods(HANDLERS)), parts.keyring)
+    short = Shortcuts(routes, HANDLERS, parts, errors.handlers())
+    guarded = Authentication(AnswerOptions(short, Methods(HANDLERS)), parts.keyring)
     limits = parts.settings.limits
     patient = DrainBodies(guarded, limit_bytes=limits.drain_bytes, timeout_s=limits.drain_timeout_s)
     return RequestContext(SecurityHeaders(patient), parts.registry)

@@ -53,6 +53,7 @@ class Submissions:
         self._append_timeout_s = append_timeout_s
         self._recheck_s = recheck_s
         self._unanswered_at: float | None = None
+        self._log_lines = logs.get().bind()  # bound once: it takes as long as writing a line
 
     def trouble(self) -> str | None:
         """What is wrong with accepting work, for readiness: the last submit went unanswered, and that just now.
@@ -77,7 +78,7 @@ class Submissions:
                 executed = await self._append(order)
                 if executed.event is not None:
                     place.accepted(executed.event.seq)
-                    logs.get().info("accepted", workload_id=order.workload_id, tenant=order.principal.tenant)
+                    self._log_lines.info("accepted", workload_id=order.workload_id, tenant=order.principal.tenant)
                 return executed
         except Refusal:
             # What was accepted before needs no room and no node: a repeat is answered whatever there is now.

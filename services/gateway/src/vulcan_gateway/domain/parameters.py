@@ -55,6 +55,12 @@ def read(pairs: Iterable[tuple[str, str]], declared: type[T]) -> T:
 
 
 @cache
+def none(declared: type[T]) -> T:
+    """The parameters of a call that gives none."""
+    return read((), declared)
+
+
+@cache
 def _lists(declared: type[Struct]) -> frozenset[str]:
     return frozenset(field.encode_name for field in msgspec.structs.fields(declared) if _is_list(field.type))
 

@@ -77,7 +77,10 @@ def query(call: Call, declared: type[Q]) -> Q:
     Raises:
         Refusal: `invalid_parameter`.
     """
-    return parameters.read(call.query_params.multi_items() if call.scope["query_string"] else (), declared)
+    if not call.scope["query_string"]:
+        none: Q = parameters.none(declared)
+        return none
+    return parameters.read(call.query_params.multi_items(), declared)
 
 
 def header(call: Call, name: bytes) -> str:

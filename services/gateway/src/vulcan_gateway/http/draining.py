@@ -10,6 +10,8 @@ from typing import Any, Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from vulcan_chassis.direct_body import direct_body
+
 _BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -22,7 +24,10 @@ class DrainBodies:
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run one request; those without a body pass through."""
+        """Run one request; those that are here in full or have no body pass through."""
+        if (server := direct_body(scope)) is not None and server.request_received:
+            await self._app(scope, receive, send)
+            return
         names = {name for name, _ in scope["headers"]} if scope["type"] == ScopeType.HTTP else set()
         if not names & _BODY_HEADERS:
             await self._app(scope, receive, send)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+from vulcan_chassis.direct_body import direct_body
 from vulcan_gateway.domain import bodies
 from vulcan_gateway.domain.headers import media_type
 from vulcan_gateway.domain.refusals import Refusal
@@ -56,6 +57,8 @@ async def read_body(gateway: Parts, request: Call) -> bytes:
         Refusal: `body_too_large`, `request_timeout`.
     """
     limits = gateway.settings.limits
+    if (server := direct_body(request.scope)) is not None and server.request_received:
+        return b"".join([piece async for piece in chunks(request, limit_bytes=limits.json_body_bytes)])
     body = bytearray()  # not a list: a body may come byte by byte
     try:
         async with asyncio.timeout(limits.body_timeout_s):

@@ -128,8 +128,15 @@ class _Handler(HTTPRouteHandler):
 
 async def _may_call(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A Litestar guard: the caller's role suffices for the call. Asynchronous, or Litestar would run it in a thread."""
-    declared: Operation = handler.opt[OPERATION]
-    principal: Principal | None = connection.scope.get("user")
+    require_role(handler.opt[OPERATION], connection.scope.get("user"))
+
+
+def require_role(declared: Operation, principal: Principal | None) -> None:
+    """Refuse a caller whose role does not suffice for the call.
+
+    Raises:
+        Refusal: `forbidden`.
+    """
     if declared.public or principal is None:
         return
     if declared.role is not None:
