@@ -6,12 +6,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
+from support.hostile_engine import ENGINE
 from support.hostile_programs import MEMORY, OUTPUT, SELF_HARM, TIME, Hostile
 from support.neighbours import Neighbours, Timed, timed
 
 _AT_ONCE = 3
+_STOPPED_WITHIN_S = 10
+"""Of its limit, on a machine that has more to do: an end that waits for the program's consent would never come."""
 _OWN_END = (None, "exit_nonzero", "signaled", "timed_out")
 PROGRAMS: dict[str, Hostile] = {
+    **{f"engine: {name}": program for name, program in ENGINE.items()},
     **{f"time: {name}": program for name, program in TIME.items()},
     **{f"memory: {name}": program for name, program in MEMORY.items()},
     **{f"output: {name}": program for name, program in OUTPUT.items()},
@@ -43,4 +47,6 @@ def test_its_reason_fits_and_its_neighbours_are_unhurt(
     assert view["state"] == ("completed" if view["reason"] is None else "failed"), view
     assert view["message"] or view["reason"] is None, view
     assert view["attempt"] == 1, view
+    if view["reason"] == "timed_out":
+        assert view["usage"]["wall_ms"] < (PROGRAMS[name].spec["timeout_s"] + _STOPPED_WITHIN_S) * 1000, view
     neighbours.assert_unhurt(attack)

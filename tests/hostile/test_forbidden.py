@@ -12,7 +12,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from support.hostile_programs import FORGE, every_attempt
+from support.hostile_attempts import every_attempt
+from support.hostile_programs import FORGE
 from support.neighbours import View
 from support.stack import Stack
 

@@ -11,6 +11,8 @@ View = dict[str, Any]
 
 LINES = 60
 _PAUSE_MS = 25
+_STARVED_S = 20
+"""A neighbour needs about two seconds. One that gets no turn for so long ends with `timed_out`."""
 _PROGRAM = f"""
 for (let line = 1; line <= {LINES}; line++) {{
   console.log(line);
@@ -69,7 +71,7 @@ class Neighbours:
     def _live(self, name: str, api: httpx.Client) -> None:
         try:
             while not self._over.is_set():
-                self.runs[name].append(timed(api, _PROGRAM))
+                self.runs[name].append(timed(api, _PROGRAM, timeout_s=_STARVED_S, queue_ttl_s=_STARVED_S))
         except (httpx.HTTPError, AssertionError) as error:
             self._failures.append(error)
 
