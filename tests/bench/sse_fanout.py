@@ -29,8 +29,8 @@ from vulcan_eventstore.log_writer import LogWriter
 from vulcan_gateway.live.heard import line_frames
 
 READERS: Final = 5000
-SINGLES: Final = 3
-BATCHES: Final = 10
+SINGLES: Final = 2
+BATCHES: Final = 6
 BATCH_LINES: Final = 2
 BATCH_EVERY_S: Final = 0.02
 """What the writer of a log makes of a line each 10 ms."""

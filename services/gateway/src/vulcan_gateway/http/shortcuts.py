@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, cast
 
-from litestar import Response
+from litestar import Request, Response
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
@@ -49,7 +49,7 @@ class Shortcuts:
             return
         declared, handle = found
         scope["path_template"] = declared.path
-        request = Call(scope, receive, send)
+        request: Call = Request(scope, receive, send)
         try:
             require_role(declared, scope.get("user"))
             response = await handle(request)
