@@ -1,15 +1,19 @@
-"""Anybody may ask anything at any time, on any state that they last saw: what the log then holds is always legal."""
+"""Anybody may ask anything at any time, on any state that they last saw: the answer is what the rules say."""
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import Raw
 
+from support.workload_rules import View, becomes
 from vulcan_contracts import commands
 from vulcan_contracts.commands import Command
 from vulcan_contracts.decisions import decide
-from vulcan_contracts.errors import DomainError
+from vulcan_contracts.errors import CorruptLog, DomainError
 from vulcan_contracts.events import Envelope, Recorded, decode_data, encode_data, type_name
 from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.reasons import Reason
@@ -99,33 +103,60 @@ class Log(RuleBasedStateMachine):
 
     def execute(self, known: Workload | None, command: Command) -> bool:
         """Decide on what is known and append behind it; the fence refuses where that is not the end."""
-        data = decide(known, command)
-        expected_version = 0 if known is None else known.version
-        if data is None or expected_version != len(self.log):
+        expected = becomes(known, command, at(len(self.log)))
+        if isinstance(expected, type):
+            with pytest.raises(DomainError) as caught:
+                decide(known, command)
+            assert caught.type is expected
             return False
+        data = decide(known, command)
+        assert (data is None) == (expected is None)
+        if data is None or (0 if known is None else known.version) != len(self.log):
+            return False
+        envelope = self.append(type_name(data), encode_data(data))
+        assert decode_data(envelope) == data
+        self.states.append(evolve(known, envelope, data))
+        assert View.of(self.states[-1]) == expected
+        return True
+
+    def append(self, event_type: str, data: Raw) -> Envelope:
         envelope = Envelope(
             id=f"ev_{len(self.log)}",
-            type=type_name(data),
+            type=event_type,
             workload_id="w",
             tenant="t",
             actor="a",
             time=at(len(self.log)),
-            version=expected_version + 1,
-            attempt=1 if known is None else known.attempt,
-            data=encode_data(data),
+            version=len(self.log) + 1,
+            attempt=1 if self.state is None else self.state.attempt,
+            data=data,
         )
-        assert decode_data(envelope) == data
         self.log.append(Recorded(seq=len(self.log) + 1, envelope=envelope))
-        self.states.append(evolve(known, envelope, data))
-        return True
+        return envelope
+
+    @precondition(lambda self: self.state)
+    @rule()
+    def a_later_release_adds_what_this_one_does_not_know(self) -> None:
+        before = self.state
+        assert before is not None
+        envelope = self.append("paused", Raw(b"{}"))
+        self.states.append(evolve(before, envelope, decode_data(envelope)))
+        assert self.states[-1] == msgspec.structs.replace(before, version=before.version + 1)
+
+    @precondition(lambda self: self.log)
+    @rule(which=st.integers(0, 100))
+    def a_log_with_a_hole_or_a_repeat_is_refused(self, which: int) -> None:
+        at_event = which % len(self.log)
+        with pytest.raises(CorruptLog):
+            fold([*self.log[: at_event + 1], *self.log[at_event:]])
+        if at_event + 1 < len(self.log):
+            with pytest.raises(CorruptLog):
+                fold([*self.log[:at_event], *self.log[at_event + 1 :]])
 
     @rule(actor=st.integers(0, 2), command=anything)
     def act(self, actor: int, command: Command) -> None:
-        try:
-            if self.execute(self.copies[actor], command):
-                self.copies[actor] = self.state
-        except DomainError:
-            pass
+        if self.execute(self.copies[actor], command):
+            self.copies[actor] = self.state
 
     @rule(actor=st.integers(0, 2))
     def look(self, actor: int) -> None:
@@ -142,10 +173,7 @@ class Log(RuleBasedStateMachine):
             holder, life = self.state.node, self.state.incarnation
             steps.append(commands.Start(node=holder, incarnation=life, attempt=self.state.attempt))
         for step in steps:
-            try:
-                self.execute(self.state, step)
-            except DomainError:
-                continue
+            self.execute(self.state, step)
 
     @rule(outcome=outcomes, second=seconds)
     def the_holder_ends_it(self, outcome: Outcome, second: int) -> None:
@@ -155,10 +183,27 @@ class Log(RuleBasedStateMachine):
         command = commands.End(
             node=state.node, incarnation=state.incarnation, attempt=state.attempt, outcome=outcome, at=at(second)
         )
-        try:
-            self.execute(state, command)
-        except DomainError:
-            return
+        self.execute(state, command)
+
+    @precondition(lambda self: self.state is not None and self.state.node is not None)
+    @rule(data=st.data(), second=seconds)
+    def the_holder_is_lost(self, data: st.DataObject, second: int) -> None:
+        """Or almost: the life before, or the attempt before."""
+        state = self.state
+        assert state is not None
+        command = commands.LoseExecutor(
+            node=data.draw(st.sampled_from([state.node or "", state.node or "", "n2"])),
+            incarnation=data.draw(st.sampled_from([state.incarnation or "", state.incarnation or "", "in_2"])),
+            attempt=state.attempt - data.draw(st.sampled_from([0, 0, 1])),
+            at=at(second),
+            last_line=second,
+        )
+        self.execute(state, command)
+
+    @precondition(lambda self: self.state is not None)
+    @rule(command=others)
+    def its_owner_asks(self, command: Command) -> None:
+        self.execute(self.state, command)
 
     @rule(outcome=outcomes, second=seconds, stranger=nodes, strange_life=incarnations, attempt=attempts)
     def a_loser_never_ends_a_run(
