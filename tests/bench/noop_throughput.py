@@ -28,8 +28,8 @@ from bench.harness import Figure, Options, compare, interleave
 from support.stack import Stack
 
 _SECONDS: Final = 0.02
-_EACH: Final = 200
-"""Workloads, or jobs, a sample."""
+_EACH: Final = 500
+"""Workloads, or jobs, a sample: enough for both to be busy for most of it, not only to get going and to end."""
 _CLIENTS: Final = 32
 _POLL_S: Final = 0.002
 _TIMEOUT_S: Final = 30.0
