@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ def _packed(files: list[tuple[str, bytes]]) -> bytes:
 
 def _run(api: httpx.Client, packed: bytes) -> tuple[Timed, int]:
     spec = {"source": {"type": "archive", "entrypoint": "main.js"}, "runtime": "javascript"}
-    form = {"spec": (None, json.dumps(spec), "application/json"), "archive": ("a.tar.gz", packed)}
+    form: dict[str, Any] = {"spec": (None, json.dumps(spec), "application/json"), "archive": ("a.tar.gz", packed)}
     began = time.monotonic()
     answer = api.post("/v1/workloads", params={"wait": 60}, files=form)
     return Timed(began, time.monotonic(), answer.json()), answer.status_code
