@@ -8,7 +8,23 @@ from datetime import UTC, datetime
 import pytest
 
 from support.quick_time import QuickLoop
+from vulcan_contracts.events import (
+    Completed,
+    Envelope,
+    EventData,
+    Failed,
+    Killed,
+    KillRequested,
+    Recorded,
+    encode_data,
+    type_name,
+)
 from vulcan_contracts.logs import LogBatch, LogLine
+from vulcan_contracts.outcome import Outcome
+from vulcan_contracts.reasons import Reason
+from vulcan_contracts.spec import InlineSource, Spec
+from vulcan_contracts.workload import Workload, evolve
+from vulcan_gateway.domain.views import end_told_by, logs_done
 from vulcan_gateway.live.fanout import FEW
 from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.live.line_feed import LineFeed
@@ -186,6 +202,42 @@ def test_silence_is_told_once_nothing_came_for_so_long() -> None:
 
     loop.run_until_complete(story())
     loop.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "state"),
+    [
+        (Completed(outcome=Outcome(exit_code=0, last_line=7)), "completed"),
+        (Failed(outcome=Outcome(reason=Reason.EXIT_NONZERO, exit_code=3, message="no", last_line=7)), "failed"),
+        (Killed(outcome=Outcome(reason=Reason.KILLED_BY_USER, last_line=7)), "killed"),
+        (KillRequested(), None),
+    ],
+)
+def test_the_end_that_an_event_tells_is_the_end_that_the_state_shows(data: EventData, state: str | None) -> None:
+    envelope = Envelope(
+        id="ev_1",
+        type=type_name(data),
+        workload_id="w",
+        tenant="t",
+        actor="x",
+        time=TIME,
+        version=2,
+        attempt=1,
+        data=encode_data(data),
+    )
+    told = end_told_by(Recorded(seq=2, envelope=envelope))
+    submitted = Workload(
+        id="w",
+        tenant="t",
+        spec=Spec(source=InlineSource(code="1"), runtime="javascript"),
+        fingerprint="",
+        state="running",
+        version=1,
+        attempt=1,
+        submitted_at=TIME,
+    )
+    assert told == (None if state is None else logs_done(evolve(submitted, envelope, data)))
+    assert told is None or told.state == state
 
 
 def test_a_permit_ends_for_all_streams_of_its_key_and_for_good() -> None:

@@ -5,10 +5,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vulcan_contracts.events import Recorded
+from vulcan_contracts.events import Completed, Failed, Killed, Recorded
+from vulcan_contracts.outcome import Outcome
 from vulcan_contracts.queue import Explanation
 from vulcan_contracts.views import EventView, LogsDone, Timings, WorkloadView
-from vulcan_contracts.workload import Workload
+from vulcan_contracts.workload import State, Workload
 from vulcan_gateway.domain.output import NO_OUTPUT, Output
 
 
@@ -109,9 +110,25 @@ def event_view(event: Recorded) -> EventView:
 
 def logs_done(workload: Workload) -> LogsDone:
     """How an ended workload ended."""
-    outcome = workload.outcome
+    return _done(workload.state, workload.outcome)
+
+
+def end_told_by(event: Recorded) -> LogsDone | None:
+    """The same from the event that ended it; None from any other."""
+    match event.data:
+        case Completed(outcome=outcome):
+            return _done("completed", outcome)
+        case Failed(outcome=outcome):
+            return _done("failed", outcome)
+        case Killed(outcome=outcome):
+            return _done("killed", outcome)
+        case _:
+            return None
+
+
+def _done(state: State, outcome: Outcome | None) -> LogsDone:
     return LogsDone(
-        state=workload.state,
+        state=state,
         reason=outcome.reason if outcome else None,
         message=outcome.message if outcome else "",
         exit_code=outcome.exit_code if outcome else None,

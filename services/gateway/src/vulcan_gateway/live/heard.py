@@ -7,9 +7,9 @@ from typing import Final
 from vulcan_chassis import direct_body
 from vulcan_contracts.events import Recorded
 from vulcan_contracts.logs import LogLine
-from vulcan_contracts.views import EventView
+from vulcan_contracts.views import EventView, LogsDone
 from vulcan_gateway.domain import sse
-from vulcan_gateway.domain.views import event_view
+from vulcan_gateway.domain.views import end_told_by, event_view
 
 LINE_EVENT: Final = "line"
 _OVERHEAD_BYTES: Final = 200
@@ -24,6 +24,11 @@ def line_frames(lines: Sequence[LogLine]) -> bytes:
 def event_frame(view: EventView) -> bytes:
     """An event as a server-sent event, named by its type, numbered by its place in the log."""
     return sse.frame(view.type, view, view.seq)
+
+
+def done_frame(done: LogsDone) -> bytes:
+    """How a workload ended, as a server-sent event."""
+    return sse.frame("done", done)
 
 
 class LiveLines:
@@ -62,6 +67,16 @@ class LiveEvent:
     def frame(self) -> bytes:
         """The event as a server-sent event."""
         return event_frame(self.view)
+
+    @cached_property
+    def end(self) -> LogsDone | None:
+        """How the workload ended, if this is its end."""
+        return end_told_by(self.recorded)
+
+    @cached_property
+    def end_frame(self) -> bytes:
+        """The end of a log as a server-sent event, if this is one."""
+        return done_frame(self.end) if self.end is not None else b""
 
 
 Heard = LiveLines | LiveEvent

@@ -12,7 +12,6 @@ from typing import Annotated, Protocol
 from msgspec import Meta, Struct
 
 from vulcan_contracts import subjects
-from vulcan_contracts.events import TERMINAL_TYPES
 from vulcan_contracts.workload import Workload, fold
 from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_eventstore.event_reader import EventSlice
@@ -22,7 +21,7 @@ from vulcan_gateway.domain.filters import ALL_LINES, LineFilter
 from vulcan_gateway.domain.stitch import LineCursor
 from vulcan_gateway.domain.views import event_view, last_line, logs_done
 from vulcan_gateway.history import LogHistory
-from vulcan_gateway.live.heard import LiveEvent, LiveLines, event_frame, line_frames
+from vulcan_gateway.live.heard import LiveEvent, LiveLines, done_frame, event_frame, line_frames
 from vulcan_gateway.live.hub import Hub
 from vulcan_gateway.live.line_feed import LineFeed, Outlet
 
@@ -174,7 +173,7 @@ def _wanted(event_type: str, types: frozenset[str]) -> bool:
 
 
 def _done(workload: Workload) -> bytes:
-    return sse.frame("done", logs_done(workload))
+    return done_frame(logs_done(workload))
 
 
 class _LineReader:
@@ -245,11 +244,17 @@ class _LineReader:
         taken = feed.take()
         self.stale = taken.missed
         frames: list[bytes] = []
+        ended: LiveEvent | None = None
         for heard in taken.items:
-            if isinstance(heard, LiveEvent):
-                self.stale = self.stale or heard.recorded.envelope.type in TERMINAL_TYPES
-            else:
+            if isinstance(heard, LiveLines):
                 frames.append(self._take(heard))
+            elif heard.end is not None:
+                ended = heard
+        if ended is not None and ended.end is not None:
+            if self._cursor.position >= ended.end.last_line:
+                self.done = ended.end_frame  # all was said: thousands of readers need not look for more
+            else:
+                self.stale = True
         return b"".join(frames)
 
     def _take(self, heard: LiveLines) -> bytes:
