@@ -42,7 +42,7 @@ attempts = st.integers(1, 4)
 seconds = st.integers(0, 100)
 outcomes = st.builds(
     Outcome,
-    reason=st.one_of(st.none(), st.sampled_from(Reason)),
+    reason=st.one_of(st.none(), st.sampled_from(Reason), st.just(Reason.EXECUTOR_LOST)),
     exit_code=st.one_of(st.none(), st.integers(0, 3)),
     last_line=st.integers(0, 5),
 )
@@ -60,7 +60,7 @@ submits = st.builds(
         retry=st.builds(
             Retry,
             max_attempts=st.integers(1, 3),
-            on=st.lists(st.sampled_from(Reason), max_size=4),
+            on=st.sampled_from([[], [Reason.EXECUTOR_LOST], list(Reason), list(Reason)]),
             backoff_s=st.sampled_from([0.0, 5.0]),
         ),
         queue_ttl_s=st.sampled_from([1.0, 50.0]),
@@ -134,7 +134,7 @@ class Log(RuleBasedStateMachine):
         self.log.append(Recorded(seq=len(self.log) + 1, envelope=envelope))
         return envelope
 
-    @precondition(lambda self: self.state)
+    @precondition(lambda self: self.state is not None and len(self.log) % 5 == 4)
     @rule()
     def a_later_release_adds_what_this_one_does_not_know(self) -> None:
         before = self.state
@@ -153,8 +153,10 @@ class Log(RuleBasedStateMachine):
             with pytest.raises(CorruptLog):
                 fold([*self.log[:at_event], *self.log[at_event + 1 :]])
 
-    @rule(actor=st.integers(0, 2), command=anything)
-    def act(self, actor: int, command: Command) -> None:
+    @rule(actor=st.integers(0, 2), looks=st.booleans(), command=anything)
+    def act(self, actor: int, looks: bool, command: Command) -> None:
+        if looks:
+            self.look(actor)
         if self.execute(self.copies[actor], command):
             self.copies[actor] = self.state
 
@@ -162,18 +164,24 @@ class Log(RuleBasedStateMachine):
     def look(self, actor: int) -> None:
         self.copies[actor] = self.state
 
-    @rule(submit=submits, holder=nodes, life=incarnations)
-    def begin(self, submit: commands.Submit, holder: str, life: str) -> None:
-        """The way that leads on, or few runs get past the start."""
-        steps: list[Command] = [
-            submit,
-            commands.Schedule(isolation="v8", isolation_reason="", node=holder, incarnation=life),
-        ]
-        if self.state is not None and self.state.node is not None and self.state.incarnation is not None:
-            holder, life = self.state.node, self.state.incarnation
-            steps.append(commands.Start(node=holder, incarnation=life, attempt=self.state.attempt))
-        for step in steps:
-            self.execute(self.state, step)
+    @precondition(lambda self: self.state is not None and self.state.ended)
+    @rule()
+    def another_begins(self) -> None:
+        """What has ended says little more."""
+        self.log.clear()
+        self.states.clear()
+        self.copies = dict.fromkeys(self.copies)
+
+    @rule(submit=submits, holder=nodes, life=incarnations, runs=st.sampled_from([True, True, False]))
+    def goes_on(self, submit: commands.Submit, holder: str, life: str, runs: bool) -> None:
+        """The way that leads on, or few logs get past the start."""
+        if self.state is None:
+            self.execute(None, submit)
+        self.execute(self.state, commands.Schedule(isolation="v8", isolation_reason="", node=holder, incarnation=life))
+        state = self.state
+        if runs and state is not None and state.node is not None and state.incarnation is not None:
+            start = commands.Start(node=state.node, incarnation=state.incarnation, attempt=state.attempt)
+            self.execute(state, start)
 
     @rule(outcome=outcomes, second=seconds)
     def the_holder_ends_it(self, outcome: Outcome, second: int) -> None:
@@ -201,9 +209,10 @@ class Log(RuleBasedStateMachine):
         self.execute(state, command)
 
     @precondition(lambda self: self.state is not None)
-    @rule(command=others)
-    def its_owner_asks(self, command: Command) -> None:
-        self.execute(self.state, command)
+    @rule(asked=st.lists(others, min_size=1, max_size=3))
+    def its_owner_asks(self, asked: list[Command]) -> None:
+        for command in asked:
+            self.execute(self.state, command)
 
     @rule(outcome=outcomes, second=seconds, stranger=nodes, strange_life=incarnations, attempt=attempts)
     def a_loser_never_ends_a_run(
@@ -261,5 +270,5 @@ class Log(RuleBasedStateMachine):
             assert reason not in (None, Reason.KILLED_BY_USER)
 
 
-Log.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None, phases=PHASES)
+Log.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None, phases=PHASES)
 TestLog = Log.TestCase

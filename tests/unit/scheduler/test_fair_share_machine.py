@@ -37,12 +37,15 @@ class Cluster(RuleBasedStateMachine):
     @initialize(
         weights=st.lists(st.sampled_from([0.5, 1.0, 3.0]), min_size=4, max_size=4),
         caps=st.lists(st.sampled_from([None, 1, 3]), min_size=4, max_size=4),
+        many=st.integers(2, 5),
     )
-    def begin(self, weights: list[float], caps: list[int | None]) -> None:
+    def begin(self, weights: list[float], caps: list[int | None], many: int) -> None:
         for tenant, weight, cap in zip(TENANTS, weights, caps, strict=True):
             self.weights[tenant], self.caps[tenant] = weight, cap
             self.world.plan.set_quotas(tenant, Quotas(weight=weight, max_running=cap))
         self.join("n1", 4)
+        for tenant in TENANTS[:3]:
+            self.submit(tenant, SIZES[1], 0, many, 2, 2.0)
 
     @property
     def live(self) -> list[Workload]:
@@ -144,6 +147,29 @@ class Cluster(RuleBasedStateMachine):
         found = [state.id for state in self.live if state.state == "running"]
         if found:
             self.world.end(data.draw(st.sampled_from(found)), reason)
+
+    @rule(
+        rounds=st.integers(1, 4),
+        seconds=st.sampled_from([0.0, 0.5, 2.0]),
+        reason=st.sampled_from([None, Reason.EXIT_NONZERO]),
+    )
+    def work_goes_on(self, rounds: int, seconds: float, reason: Reason | None) -> None:
+        """Places are given, and become free one after the other."""
+        for _ in range(rounds):
+            self.release(8, fails=False)
+            for state in self.live:
+                if (
+                    state.state == "pending"
+                    and state.node is not None
+                    and self.world.plan.jobs[state.id].phase != "waiting"
+                ):
+                    self.world.start(state.id)
+            self.world.time += seconds
+            running = [state.id for state in self.live if state.state == "running"]
+            if running:
+                self.world.end(running[0], reason)
+                self.release(1, fails=False)
+            self.quotas_hold()
 
     @rule(data=st.data())
     def kill(self, data: st.DataObject) -> None:
