@@ -42,7 +42,9 @@ attempts = st.integers(1, 4)
 seconds = st.integers(0, 100)
 outcomes = st.builds(
     Outcome,
-    reason=st.one_of(st.none(), st.sampled_from(Reason), st.just(Reason.EXECUTOR_LOST)),
+    reason=st.one_of(
+        st.none(), st.sampled_from(Reason), st.sampled_from([Reason.EXECUTOR_LOST, Reason.KILLED_BY_USER])
+    ),
     exit_code=st.one_of(st.none(), st.integers(0, 3)),
     last_line=st.integers(0, 5),
 )
