@@ -54,15 +54,18 @@ class Samples(Struct, kw_only=True):
     theirs: list[float]
 
 
-def interleave(ours: Arm, theirs: Arm, *, samples: int, warm_up: int = 3) -> Samples:
-    """Take both arms in turn, A B A B ..., after some that do not count."""
-    for _ in range(warm_up):
-        ours()
-        theirs()
+def interleave(ours: Arm, theirs: Arm, *, samples: int, warm_up: int = 3, rest_s: float = 0.0) -> Samples:
+    """Take both arms in turn, A B A B ..., after some that do not count.
+
+    rest_s: before each sample; what the one before left to do is not to slow the other arm.
+    """
     taken = Samples(ours=[], theirs=[])
-    for _ in range(samples):
-        taken.ours.append(ours())
-        taken.theirs.append(theirs())
+    for sample in range(-warm_up, samples):
+        for arm, kept in ((ours, taken.ours), (theirs, taken.theirs)):
+            time.sleep(rest_s)
+            value = arm()
+            if sample >= 0:
+                kept.append(value)
     return taken
 
 

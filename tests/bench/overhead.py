@@ -6,6 +6,7 @@ import time
 import httpx
 
 from bench.harness import Figure, Options, compare, interleave
+from bench.v8_latency import REST_S
 from support.stack import Stack
 from vulcan_eventstore.connection import Bus, NatsSettings
 from vulcan_eventstore.jetstream import call, publish
@@ -23,7 +24,11 @@ def figures(options: Options) -> list[Figure]:
         try:
             with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}) as client:
                 taken = interleave(
-                    lambda: _added(client), lambda: runner.run(_publish(bus)), samples=options.samples, warm_up=5
+                    lambda: _added(client),
+                    lambda: runner.run(_publish(bus)),
+                    samples=options.samples,
+                    warm_up=5,
+                    rest_s=REST_S,
                 )
         finally:
             runner.run(call(bus, f"STREAM.DELETE.{_STREAM}"))
