@@ -164,3 +164,32 @@ async def test_a_run_killed_while_it_waits_for_its_assignment_shows_nothing(bus:
     assert (await platform.state(workload_id)).state == "killed"
     assert await platform.lines(workload_id) == []
     assert "started" not in await platform.types(workload_id)
+
+
+async def test_a_hint_is_not_believed_where_the_assignment_says_otherwise(bus: Bus) -> None:
+    platform, backend = Platform(bus), FakeBackend()
+    async with Node.running(bus, backend) as node:
+        workload_id = await platform.submit(script("print true"))
+        tracked = await platform.schedule(workload_id, node.me)
+        await platform.dispatcher.hint(
+            node.me.node, msgspec.structs.replace(tracked.state, spec=script("print untrue", "hang"))
+        )
+        await begun(backend, workload_id)
+        await platform.offer(tracked, node.me.node)
+        assert (await platform.ended(workload_id)).state == "completed"
+    assert [line.text for line in await platform.lines(workload_id)] == ["true"]
+
+
+async def test_an_assignment_to_an_earlier_life_does_not_use_up_what_was_begun(bus: Bus) -> None:
+    platform, backend = Platform(bus), FakeBackend()
+    patient = msgspec.structs.replace(QUICK, hint_patience_s=60.0)
+    async with Node.running(bus, backend, settings=patient) as node:
+        workload_id = await platform.submit(script("print x"))
+        stale = await platform.schedule(workload_id, NodeIdentity(node=node.me.node, incarnation="in_before"))
+        await platform.hint(workload_id, node.me)
+        await begun(backend, workload_id)
+        await platform.offer(stale, node.me.node)
+        await platform.ended(await platform.run(script("print marker"), node))
+        await platform.give(workload_id, node.me)
+        assert (await platform.ended(workload_id)).state == "completed"
+    assert backend.started.count(workload_id) == 1

@@ -56,6 +56,7 @@ class Run:
         self._claim: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
         self._owned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._interrupts = Interrupts()
+        self._refused = False
         self._code: RunningCode | None = None
         self._log = RunLog(
             output_mb=self._spec.resources.output_mb,
@@ -66,10 +67,15 @@ class Run:
         )
 
     def assign(self, claim: Claim) -> bool:
-        """The assignment has come. False if it came before, or when it was not waited for any more."""
+        """The assignment has come. False if it came before, when it was not waited for any more, or if it is for other
+        work than the hint said: hints are not to be believed."""
         if self._claim.done():
             return False
-        self.attempt.assigned(Tracked(claim.assignment.workload, claim.assignment.seq))
+        workload = claim.assignment.workload
+        if (workload.spec, workload.tenant) != (self._spec, self._workload.tenant):
+            self._claim.cancel()
+            return False
+        self.attempt.assigned(Tracked(workload, claim.assignment.seq))
         self._claim.set_result(claim)
         return True
 
@@ -80,8 +86,8 @@ class Run:
 
     @property
     def in_vain(self) -> bool:
-        """True if its assignment did not come in time."""
-        return self._claim.cancelled()
+        """True if nothing comes of it: its assignment did not come in time, or the log says that it is not ours."""
+        return self._refused or self._claim.cancelled()
 
     def interrupt(self, cut: Cut) -> None:
         """End it, at whatever point it is; too late once its code has ended."""
@@ -109,7 +115,8 @@ class Run:
             code = asyncio.create_task(self._run_code(preparing), name=f"code {self._workload.id}")
             try:
                 if not await self._take(preparing):
-                    self._host.metrics.dropped("hinted" if self.in_vain else "claimed")
+                    self._refused = True
+                    self._host.metrics.dropped("hinted" if self._claim.cancelled() else "claimed")
                     return
                 outcome = await self._live(preparing, code)
                 if outcome is None:
@@ -125,8 +132,10 @@ class Run:
                     await self._stop(code)
                     await self._destroy(preparing)
                 finally:
-                    await self._log.abandon()
-                    self.over.set()
+                    try:
+                        await self._log.abandon()
+                    finally:
+                        self.over.set()
 
     async def _prepare(self) -> Sandbox:
         limit_s = self._settings.prepare_timeout_s
@@ -164,7 +173,8 @@ class Run:
     async def _claimed(self) -> Claim | None:
         if not self._claim.done():
             await asyncio.wait({self._claim}, timeout=self._settings.hint_patience_s)
-        return None if self._claim.cancel() else self._claim.result()
+        self._claim.cancel()
+        return None if self._claim.cancelled() else self._claim.result()
 
     async def _run_code(self, preparing: "asyncio.Task[Sandbox]") -> Exit | None:
         """Run the code as soon as it may run; None if it was not run, or had to be destroyed with its sandbox."""
@@ -181,6 +191,7 @@ class Run:
         """End code of which nothing is wanted any more."""
         if not code.done():
             self._interrupts.drop()
+            self._log.swallow()
             await self._end_code(code)
         if code.done() and not code.cancelled():
             code.exception()  # seen by whoever waited, or of no interest

@@ -216,6 +216,7 @@ class RunLog:
             if self._held_bytes < _HELD_BYTES:
                 return
             await self._let_go.wait()
+            await self._write_said()
         if self._writer is None:
             return
         try:

@@ -172,13 +172,16 @@ class Executor:
                 self._accept(claim, group)
 
     def _accept(self, claim: Claim, group: asyncio.TaskGroup) -> None:
-        workload = claim.assignment.workload
-        begun = self._runs.get((workload.id, workload.attempt))
-        if begun is not None and begun.assign(claim):
+        attempt = self._attempt(claim.assignment.workload)
+        if self._goes_to_what_was_begun(claim, attempt):
             return
         # In line for room before the next pull counts what is free.
-        place = self._room.ask(demand(workload.spec.resources))
-        self._spawn(self._serve(claim, place), place, group)
+        place = self._room.ask(demand(attempt.workload.spec.resources))
+        self._spawn(self._serve(claim, attempt, place), place, group)
+
+    def _goes_to_what_was_begun(self, claim: Claim, attempt: Attempt) -> bool:
+        begun = self._runs.get(attempt.key)
+        return begun is not None and attempt.ours and begun.assign(claim)
 
     def _spawn(self, serving: Coroutine[Any, Any, None], place: Place, group: asyncio.TaskGroup) -> None:
         task = group.create_task(serving)
@@ -197,12 +200,13 @@ class Executor:
             give_up_after_s=self._settings.end_deadline_s,
         )
 
-    async def _serve(self, claim: Claim, place: Place) -> None:
-        attempt = self._attempt(claim.assignment.workload)
-        before = self._runs.get(attempt.key)
-        if before is not None and before.in_vain:
+    async def _serve(self, claim: Claim, attempt: Attempt, place: Place) -> None:
+        while (before := self._runs.get(attempt.key)) is not None and before.in_vain:
             await before.over.wait()
-            before = None
+            if self._state != "ready":
+                return
+        if self._goes_to_what_was_begun(claim, attempt):
+            return  # on a hint that came late
         if not attempt.ours or before is not None:
             # For a life before this one, which the scheduler knows to be over; or delivered again while we have it.
             self._host.metrics.dropped("claimed")
@@ -226,7 +230,8 @@ class Executor:
             await place.granted()
             await run.execute()
         finally:
-            del self._runs[run.attempt.key]
+            if self._runs.get(run.attempt.key) is run:
+                del self._runs[run.attempt.key]
 
     async def _refuse(self, attempt: Attempt, message: str) -> None:
         before = attempt.workload.outcome

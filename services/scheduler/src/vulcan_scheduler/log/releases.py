@@ -55,10 +55,10 @@ class Releaser:
             node=order.node,
             incarnation=order.incarnation,
         )
-        await self._hint(order, command)
         tracked: Tracked | None = None
         settled = False
         try:
+            await self._hint(order, command)
             known = None if order.state is None else Tracked(order.state, order.seq)
             try:
                 executed = await self._workloads.execute(
