@@ -239,6 +239,10 @@ async def test_streams_per_key_are_bounded(gateway: Gateway, settings: GatewaySe
                 refused = await client.get("/v1/events", headers=sse)
                 assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
                 assert refused.headers["retry-after"] == "1"
+                # Before anything of the order is looked at, let alone put on the log: no node could run it.
+                order = {"runtime": "javascript", "source": {"type": "inline", "code": "1"}}
+                refused = await client.post("/v1/workloads", json=order, headers=sse)
+                assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
             async with asyncio.timeout(5):
                 while True:
                     async with client.stream("GET", "/v1/events", headers=sse) as again:

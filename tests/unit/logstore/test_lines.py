@@ -58,7 +58,7 @@ _MOMENTS = (NOON, NOON + timedelta(hours=13), NOON.replace(tzinfo=None), NOON.as
 @given(st.lists(st.builds(
     LogLine, seq=st.integers(1, 99), time=st.sampled_from(_MOMENTS), stream=st.sampled_from(("stdout", "stderr")),
     text=st.text(max_size=3), partial=st.booleans(),
-), min_size=1))  # fmt: skip
+)))  # fmt: skip
 def test_runs_together_are_the_lines(lines: list[LogLine]) -> None:
     printed = LogBatch(workload_id="wl_1", tenant="acme", attempt=1, lines=lines)
     runs = line_runs([printed], retention_days=lambda _: 1, today=DAY)

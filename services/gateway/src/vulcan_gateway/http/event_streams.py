@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 
 from vulcan_chassis.direct_body import DirectBody, direct_body
 from vulcan_gateway.domain import sse
@@ -24,26 +25,33 @@ def last_event_id(request: Call, after: str | None) -> int | None:
     return max((decode_seq(text, parameter=name) for name, text in named if text is not None), default=None)
 
 
-def event_stream(
-    gateway: Parts,
-    request: Call,
-    body: AsyncGenerator[bytes, None],
-    *,
-    headers: dict[str, str] | None = None,
-    closed: Callable[[], None] = lambda: None,
-) -> ByteStream:
-    """A stream of server-sent events in one of the places that there are for them. `closed` is called once it is over.
+def take_place(gateway: Parts, request: Call) -> Callable[[], None]:
+    """Take a place among the streams; what this returns gives it back.
 
     Raises:
         Refusal: `too_many_requests`.
     """
     key_id = request.user.key.id
     gateway.streams.take(key_id)
+    return partial(gateway.streams.free, key_id)
 
-    def free() -> None:
-        gateway.streams.free(key_id)
-        closed()
 
+def event_stream(
+    gateway: Parts,
+    request: Call,
+    body: AsyncGenerator[bytes, None],
+    *,
+    headers: dict[str, str] | None = None,
+    closed: Callable[[], None] | None = None,
+) -> ByteStream:
+    """A stream of server-sent events in one of the places that there are for them.
+
+    closed: called once it is over, by who took the place before; else it is taken here.
+
+    Raises:
+        Refusal: `too_many_requests`.
+    """
+    free = closed or take_place(gateway, request)
     return ByteStream(
         _while_valid(gateway.keyring.permit(request.user.key), body),
         media_type=sse.MEDIA_TYPE,

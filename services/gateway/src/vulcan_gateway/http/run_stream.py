@@ -4,10 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 from typing import Final
 
+from vulcan_eventstore.errors import EventStoreUnavailableError
 from vulcan_gateway.domain import sse
 from vulcan_gateway.domain.filters import ALL_LINES
 from vulcan_gateway.http.calls import Call, find
-from vulcan_gateway.http.event_streams import event_stream, outlet
+from vulcan_gateway.http.event_streams import event_stream, outlet, take_place
 from vulcan_gateway.http.streaming import ByteStream
 from vulcan_gateway.http.workloads import brief_view, full_view
 from vulcan_gateway.parts import Parts
@@ -19,13 +20,15 @@ EVENT: Final = "workload"
 async def run_and_watch(gateway: Parts, request: Call, order: Order) -> ByteStream:
     """`workload` as accepted, a `line` for each line, `done`, and `workload` as ended.
 
-    The reader is registered before the order is on the log: a workload that is new has no past to read.
+    The stream has its place, and its reader is registered, before the order is on the log: no order is answered by a
+    refusal, and a workload that is new has no past to read.
 
     Raises:
         Refusal: as submitting, and `too_many_requests`.
     """
     tenant, workload_id = order.principal.tenant, order.workload_id
     with ExitStack() as stack:
+        stack.callback(take_place(gateway, request))
         feed = stack.enter_context(gateway.hub.follow_lines(tenant, workload_id, outlet(gateway, request)))
         executed = await gateway.submissions.submit(order)
         accepted = executed.tracked.state
@@ -39,7 +42,10 @@ async def run_and_watch(gateway: Parts, request: Call, order: Order) -> ByteStre
             async with aclosing(lines):
                 async for frames in lines:
                     yield frames
-            ended = (await find(gateway, request, workload_id)).state
+            try:
+                ended = (await find(gateway, request, workload_id)).state
+            except EventStoreUnavailableError:
+                return  # `done` has said that it ended
             if ended.ended:
                 yield sse.frame(EVENT, await full_view(gateway, ended))
 

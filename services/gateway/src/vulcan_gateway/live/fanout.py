@@ -49,6 +49,7 @@ class Fanout:
         if self._next is None:
             return
         self._next.cancel()
+        self._began_s = self._loop.time()
         self._finish_round()
         while self._waiting:
             self._deliver(self._take_waiting(), self.feeds)
@@ -65,11 +66,11 @@ class Fanout:
         self._step()
 
     def _step(self) -> None:
-        if self._lines is not None:
-            self._deliver(self._lines, self._left[-FEW:])
+        now = self._left[-FEW:]
         del self._left[-FEW:]
-        proceed = self._step if self._left else self._pause
-        self._next = self._loop.call_soon(proceed)
+        self._next = self._loop.call_soon(self._step if self._left else self._pause)
+        if self._lines is not None:
+            self._deliver(self._lines, now)
 
     def _finish_round(self) -> None:
         if self._lines is not None:

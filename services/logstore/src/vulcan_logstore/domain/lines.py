@@ -32,7 +32,7 @@ def line_runs(batches: Iterable[LogBatch], *, retention_days: Callable[[str], in
     for batch in batches:
         kept = timedelta(days=retention_days(batch.tenant))
         tenant, workload_id = clean(batch.tenant), clean(batch.workload_id)
-        for lines in _alike(batch.lines):
+        for lines in _alike(batch.lines) if batch.lines else ():
             time = utc(lines[0].time)
             expires_on = time.date() + kept
             if expires_on >= today:
