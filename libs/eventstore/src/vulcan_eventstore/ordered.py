@@ -28,6 +28,7 @@ _HEARTBEAT_S: Final = 1.0
 _SILENCE_S: Final = 3.0
 _PULL_EXPIRES_S: Final = 30.0
 _INACTIVE_S: Final = 60.0
+_LITTLE_BYTES: Final = 16 * 1024
 _PULL_MAX_BYTES: Final = 8 * 1024 * 1024
 _PULL_DONE: Final = "Batch Completed"
 """All that a pull asked for has been delivered, in fewer bytes than it allowed: no trouble, in spite of its number."""
@@ -101,7 +102,7 @@ async def _info(bus: Bus, stream: str) -> _StreamInfo:
 class OrderedReader:
     """Reads one stream. `pending` is how many messages were known to follow the last one received.
 
-    linger_s: how long a batch that is not full waits for what may yet come.
+    linger_s: how long a batch of little waits for what may yet come.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class OrderedReader:
         """
         while True:
             if self._buffer:
-                if self._linger_s and self.pending == 0 and len(self._buffer) < self._max_batch:
+                if self._linger_s and self.pending == 0 and self._little:
                     await asyncio.sleep(self._linger_s)
                 batch, self._buffer = self._buffer[: self._max_batch], self._buffer[self._max_batch :]
                 return batch
@@ -148,6 +149,11 @@ class OrderedReader:
                 await self._give_up(self._consumer)
             else:
                 await self._wait(self._consumer)
+
+    @property
+    def _little(self) -> bool:
+        """True if what is at hand is hardly worth a transaction."""
+        return sum([len(delivered.data) for delivered in self._buffer]) < _LITTLE_BYTES
 
     @property
     def buffered(self) -> bool:
