@@ -4,15 +4,19 @@ Uvicorn writes each by itself. To write costs a small answer more than anything 
 """
 
 import asyncio
+from collections.abc import Callable
 
 
 class HeadWithBody(asyncio.Transport):
     """What an answer is written to: holds its first write back until the second, or the end of the loop's turn."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]
+    ) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
+        self._close = close
         self._begun = False
         self._head = b""
 
@@ -41,4 +45,4 @@ class HeadWithBody(asyncio.Transport):
     def close(self) -> None:
         """End the connection, once all is written."""
         self.flush()
-        self._transport.close()
+        self._close()

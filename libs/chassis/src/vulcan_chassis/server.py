@@ -57,6 +57,7 @@ class HttpServer:
                 proxy_headers=False,
                 timeout_graceful_shutdown=max(1, round(stop_timeout_s)),
                 backlog=BACKLOG,
+                reset_contextvars=True,  # a request that waited behind another would start in that one's context
             )
         )
         self._done = asyncio.Event()
