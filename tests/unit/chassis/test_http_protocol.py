@@ -218,3 +218,26 @@ async def test_a_request_that_waited_behind_another_has_a_context_of_its_own() -
     async with serve(app) as server:
         assert (await exchange(server, GET + CLOSING)).count(b"HTTP/1.1 200 OK") == 2
     assert seen == ["none", "none"]
+
+
+@pytest.mark.parametrize("request_", [GET, CLOSING], ids=["keep-alive", "closing"])
+async def test_what_is_left_of_a_closed_connection_is_cut_off(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where so little is left unread that nobody had to wait for it."""
+    monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT_S", 0.2)
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        (connected,) = server._server.server_state.connections
+        connected.timeout_keep_alive = 0  # type: ignore[union-attr]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not connected.transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": b"x" * 8_000, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        ended.set()
+
+    ended = asyncio.Event()
+    async with serve(app) as server, connection(server, request_):
+        await asyncio.wait_for(ended.wait(), 2)
+        await until(lambda: connections(server) == 0)
